@@ -1,0 +1,93 @@
+"""Activations: the bends between the linear parts of a network.
+
+    (1) tanh(x)
+    (2) sigmoid(x) = 1 / (1 + exp(-x)) = (1 + tanh(x/2)) / 2
+    (3) relu(x)    = max(x, 0)
+    (4) linear(x)  = x
+
+Each derivative can be written with the output y alone, so that a backward pass needs no x:
+
+    (1') dx = dy (1 - y²)      (2') dx = dy y (1 - y)      (3') dx = dy where y > 0      (4') dx = dy
+
+All of them take complex numbers too, for the complex-step check in :mod:`minilstm.gradcheck`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from minilstm.layer import Array
+
+
+def tanh(x: Array) -> Array:
+    """(1), elementwise."""
+    return np.tanh(x)
+
+
+def tanh_backward(dy: Array, y: Array) -> Array:
+    """(1'), from the output y."""
+    return dy * (1 - y * y)
+
+
+def sigmoid(x: Array) -> Array:
+    """(2), elementwise. By way of tanh, which NumPy computes fast and which cannot overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+def sigmoid_backward(dy: Array, y: Array) -> Array:
+    """(2'), from the output y."""
+    return dy * y * (1 - y)
+
+
+def relu(x: Array) -> Array:
+    """(3), elementwise; a complex number counts by its real part. NaN stays NaN, so that it gets noticed."""
+    return np.where(x.real <= 0, np.zeros_like(x), x)
+
+
+def relu_backward(dy: Array, y: Array) -> Array:
+    """(3'), from the output y. At the kink itself the slope is taken as 0."""
+    return np.where(y.real > 0, dy, np.zeros_like(dy))
+
+
+def linear(x: Array) -> Array:
+    """(4), the activation of a layer that has none."""
+    return x
+
+
+def linear_backward(dy: Array, _y: Array) -> Array:
+    """(4'); the output is not needed."""
+    return dy
+
+
+class Activation(NamedTuple):
+    """A function and its derivative by way of the output."""
+
+    name: str
+    forward: Callable[[Array], Array]
+    backward: Callable[[Array, Array], Array]
+
+
+ACTIVATIONS = (
+    Activation("tanh", tanh, tanh_backward),
+    Activation("sigmoid", sigmoid, sigmoid_backward),
+    Activation("relu", relu, relu_backward),
+    Activation("linear", linear, linear_backward),
+)
+"""All activations. The kernels know each by its place in this tuple."""
+
+
+def activation_number(name: str | None, symbol: str = "activation") -> int:
+    """Find the place in ``ACTIVATIONS`` of the activation called ``name``; None means "linear", as in Keras.
+
+    Raises:
+        ValueError: there is none of that name; the message lists those there are.
+    """
+    names = [a.name for a in ACTIVATIONS]
+    if name is None:
+        name = "linear"
+    if name not in names:
+        raise ValueError(f"{symbol}={name!r} is unknown; choose one of {', '.join(map(repr, names))}")
+    return names.index(name)

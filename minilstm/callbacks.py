@@ -1,0 +1,206 @@
+"""Callbacks: what happens beside the training, at the end of an epoch or of a batch.
+
+``fit`` calls the methods below on every callback it is given, in order. The names are Keras's; any object that has
+some of them will do. ``logs`` holds the numbers so far: loss, accuracy, and at the end of an epoch val_loss and
+val_accuracy where there is validation data. A callback ends the training with ``self.model.stop_training = True``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from minilstm.kernels import must_compile
+from minilstm.layer import Array
+
+if TYPE_CHECKING:
+    from minilstm.model import Sequential
+
+Logs = dict[str, float]
+
+
+class Callback:
+    """Base of all callbacks: every method there is, doing nothing.
+
+    Attributes:
+        model: the model in training.
+        params: what is known beforehand: epochs, steps (batches in an epoch), reviews, verbose.
+    """
+
+    model: Sequential
+    params: dict[str, int]
+
+    def set_model(self, model: Sequential) -> None:
+        """Take notice of the model, before anything else."""
+        self.model = model
+
+    def set_params(self, params: dict[str, int]) -> None:
+        """Take notice of the size of the work."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Called once, at the start."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Called once, at the end."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Called before epoch number ``epoch``, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Called after it and after its validation."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Called before batch number ``batch`` of the epoch, counted from 0."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Called after it; ``logs`` holds the means of the epoch so far."""
+
+
+class CallbackList:
+    """All callbacks of a run, called as one: ``callbacks("on_epoch_end", epoch, logs)``."""
+
+    def __init__(self, callbacks: list[Any], model: Sequential, params: dict[str, int]) -> None:
+        for callback in callbacks:
+            if isinstance(callback, type) or not any(name.startswith("on_") for name in dir(callback)):
+                raise TypeError(
+                    f"callbacks: {callback!r} is no callback; give objects that have methods such as "
+                    "on_epoch_end(epoch, logs), for instance EarlyStopping(patience=2)"
+                )
+        self.callbacks = callbacks
+        self("set_params", params)
+        self("set_model", model)
+
+    def __call__(self, method: str, *arguments: Any) -> None:
+        """Call ``method`` on every callback that has it."""
+        for callback in self.callbacks:
+            if hasattr(callback, method):
+                getattr(callback, method)(*arguments)
+
+
+class History(Callback):
+    """The numbers of every epoch, as ``fit`` returns them.
+
+    Attributes:
+        epoch: the epochs that ended, counted from 0.
+        history: a list for each number, one entry an epoch: ``history["val_accuracy"][-1]``.
+    """
+
+    def __init__(self) -> None:
+        self.epoch: list[int] = []
+        self.history: dict[str, list[float]] = {}
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Note the numbers."""
+        self.epoch.append(epoch)
+        for name, number in (logs or {}).items():
+            self.history.setdefault(name, []).append(number)
+
+
+class EarlyStopping(Callback):
+    """Stop once ``monitor`` has not improved for ``patience`` epochs.
+
+    Args:
+        monitor: the number to watch, such as "val_loss" or "val_accuracy".
+        min_delta: the least change that counts as an improvement.
+        patience: how many epochs without improvement are allowed for.
+        mode: "min" or "max": which way is better; "auto" takes "max" for an accuracy.
+        restore_best_weights: put the weights of the best epoch back at the end.
+
+    Attributes:
+        best_epoch: the epoch of the best number, counted from 0.
+        stopped_epoch: the epoch that training stopped after, 0 if it never did.
+
+    Raises:
+        ValueError: an unknown mode; while training, a ``monitor`` that is not among the logs.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        mode: str = "auto",
+        restore_best_weights: bool = False,
+    ) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"EarlyStopping: mode={mode!r} is unknown; choose 'auto', 'min' or 'max'")
+        self.monitor, self.min_delta, self.patience = monitor, abs(min_delta), patience
+        self.sign = 1 if mode == "max" or (mode == "auto" and "acc" in monitor) else -1
+        self.restore_best_weights = restore_best_weights
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Forget earlier runs."""
+        self.best, self.best_epoch, self.stopped_epoch = -np.inf, 0, 0
+        self.best_weights: list[Array] = []
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Compare, and stop where there was no progress for too long."""
+        if self.monitor not in (logs or {}):
+            raise ValueError(
+                f"EarlyStopping: {self.monitor!r} is not among {', '.join(logs or {})}; "
+                "give fit validation_data, or monitor one of these"
+            )
+        number = self.sign * (logs or {})[self.monitor]
+        if number > self.best + (self.min_delta if np.isfinite(self.best) else 0):
+            self.best, self.best_epoch = number, epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+        elif epoch - self.best_epoch >= self.patience:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Put the best weights back, if asked for."""
+        if self.best_weights:
+            self.model.set_weights(self.best_weights)
+
+
+class Progress(Callback):
+    """What one sees while training: a bar with the time left (``verbose`` 1), then a line for each epoch.
+
+    The bar is drawn only where somebody looks at a terminal. A log file gets the lines alone.
+    """
+
+    def __init__(self, verbose: int) -> None:
+        self.verbose = verbose
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Say what the first run ever waits for."""
+        if must_compile():
+            print("compiling the numba kernels, once on this machine: about 10 seconds", flush=True)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Draw the bar."""
+        self.start = time.perf_counter()
+        self.seen = 0
+        self.bar = tqdm(
+            desc=f"epoch {epoch + 1}/{self.params['epochs']}",
+            total=self.params["reviews"],
+            unit=" reviews",
+            leave=False,
+            disable=self.verbose != 1 or not sys.stderr.isatty(),
+        )
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Move the bar."""
+        self.bar.set_postfix(_readable(logs), refresh=False)
+        seen = int((logs or {}).get("reviews", 0))
+        self.bar.update(seen - self.seen)
+        self.seen = seen
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Replace the bar by a line."""
+        self.bar.close()
+        numbers = "  ".join(f"{name} {number}" for name, number in _readable(logs).items())
+        seconds = time.perf_counter() - self.start
+        print(f"epoch {epoch + 1}/{self.params['epochs']}  {seconds:5.1f} s  {numbers}", flush=True)
+
+
+def _readable(logs: Logs | None) -> dict[str, str]:
+    """Round for the screen."""
+    return {name: f"{number:.4f}" for name, number in (logs or {}).items() if name != "reviews"}

@@ -1,0 +1,231 @@
+"""The gradient checker: proves that a backward pass computes the derivative of its forward pass.
+
+A backward pass is compared with two derivatives that are computed from the forward pass alone, one input number
+at a time. For a function f of one number x:
+
+    (1) complex step         f'(x) ≈ Im f(x + ih) / h                  h = 1e-30
+    (2) central differences  f'(x) ≈ (f(x + h) - f(x - h)) / 2h        h = 1e-5
+
+(2) works for anything that can be computed, but subtracts two nearly equal numbers: some 10 digits are left.
+(1) subtracts nothing, so nearly all 16 digits are right, but f must be *complex-safe*: no abs, no comparison
+but of real parts, no conversion to float (Squire & Trapp 1998). The plain NumPy functions here all are.
+
+Layers have many outputs, so f is their sum weighted at random, f = Σ dy ⊙ y. A plain sum would hide bugs: it
+cannot tell one output from another. The error given is the worst over all entries of an array, relative to its
+largest gradient. Everything runs in float64.
+
+**Kinks.** ReLU and max have no derivative at their bends. Where the slopes on the two sides of x differ, (2) is
+meaningless; such entries are counted and left out of it. (1) compares real parts, stays on one side, and counts.
+
+Check a layer of your own::
+
+    from minilstm.gradcheck import check_layer
+    report = check_layer(MyLayer(4), np.random.default_rng(0).standard_normal((3, 5, 4)), lengths=np.array([5, 2, 0]))
+    print(report)
+    assert report.ok
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minilstm.layer import Array, Layer, Lengths
+from minilstm.losses import Loss
+from minilstm.model import Sequential
+
+COMPLEX_LIMIT, CENTRAL_LIMIT = 1e-12, 1e-7
+"""The largest relative errors that count as right."""
+
+Arrays = dict[str, Array]
+
+
+class Check(NamedTuple):
+    """The result for one array."""
+
+    name: str
+    entries: int
+    largest: float  # the largest |gradient| in it; 0 would mean that nothing was checked
+    complex_step: float | None  # worst relative error against (1); None where f is not complex-safe
+    central: float  # worst relative error against (2)
+    kinks: int  # entries left out of (2)
+
+    @property
+    def ok(self) -> bool:
+        """Whether both errors are within their limits; NaN is not."""
+        return self.central <= CENTRAL_LIMIT and (self.complex_step is None or self.complex_step <= COMPLEX_LIMIT)
+
+
+class Report(NamedTuple):
+    """The results for all arrays of a layer, a loss or a model. ``print`` it to see a table."""
+
+    what: str
+    checks: list[Check]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every array passed."""
+        return all(check.ok for check in self.checks)
+
+    def __str__(self) -> str:
+        return "\n".join([HEADER, *self.lines()])
+
+    def lines(self) -> list[str]:
+        """One line of the table for each array, and what to do about it where one failed."""
+        lines = []
+        for c in self.checks:
+            complex_step = "not safe" if c.complex_step is None else f"{c.complex_step:.1e}"
+            verdict = "ok" if c.ok else "WRONG"
+            lines.append(
+                f"{self.what:<58} {c.name:<11} {c.entries:>7} {c.largest:>9.1e} {complex_step:>12} {c.central:>9.1e}"
+                f" {c.kinks:>5}  {verdict}"
+            )
+            if not c.ok and c.central <= CENTRAL_LIMIT:
+                lines.append(
+                    "    The gradient agrees with central differences, so forward is perhaps not complex-safe: look "
+                    "for abs,\n    comparisons, max or conversions to float; or check with complex_step=False."
+                )
+        return lines
+
+
+HEADER = (
+    f"{'':<58} {'':<11} {'':>7} {'largest':>9} {'worst relative error':>22} {'':>5}\n"
+    f"{'what':<58} {'gradient of':<11} {'entries':>7} {'gradient':>9} {'complex step':>12} {'central':>9} {'kinks':>5}"
+)
+
+
+def compare(what: str, f: Callable[[Arrays], Any], arrays: Arrays, grads: Arrays, complex_step: bool = True) -> Report:
+    """Compare ``grads``, gradients computed by hand, with numerical ones of the scalar f(arrays).
+
+    Args:
+        what: the name in the table.
+        f: from float64 or complex128 arrays to one number; it must not change them, nor depend on chance.
+        arrays: where to take the derivatives.
+        grads: by the same names. None stands for arrays without a gradient, which are left out.
+        complex_step: False leaves (1) out.
+
+    Cost: three calls of f for each number in ``arrays``.
+    """
+    checks = []
+    for name, a in arrays.items():
+        if a.dtype.kind != "f":
+            continue
+        if grads[name].shape != a.shape:
+            raise ValueError(f"{what}: the gradient of {name} has shape {grads[name].shape}, expected {a.shape}")
+        central, kinks = _central(f, arrays, name)
+        checks.append(
+            Check(
+                name,
+                a.size,
+                float(np.max(np.abs(grads[name]), initial=0)),
+                _worst(grads[name], _complex_step(f, arrays, name)) if complex_step else None,
+                _worst(grads[name][~kinks], central[~kinks]),
+                int(kinks.sum()),
+            )
+        )
+    return Report(what, checks)
+
+
+def _worst(got: Array, expected: Array) -> float:
+    """Compute the largest difference relative to the largest number expected."""
+    scale = np.max(np.abs(expected), initial=0)
+    difference = np.max(np.abs(got - expected), initial=0)
+    return float(difference / scale) if scale else float(difference)
+
+
+def _complex_step(f: Callable[[Arrays], Any], arrays: Arrays, name: str, h: float = 1e-30) -> Array:
+    """Equation (1) for every entry of ``arrays[name]``."""
+    probe = {k: a.astype(np.complex128) if a.dtype.kind == "f" else a for k, a in arrays.items()}
+    slope = np.empty(arrays[name].shape)
+    for at in np.ndindex(slope.shape):
+        probe[name][at] += 1j * h
+        slope[at] = np.imag(f(probe)) / h
+        probe[name][at] = arrays[name][at]
+    return slope
+
+
+def _central(f: Callable[[Arrays], Any], arrays: Arrays, name: str, h: float = 1e-5) -> tuple[Array, Array]:
+    """Equation (2) for every entry of ``arrays[name]``, and a mask of the entries that lie at a kink."""
+    probe = {k: a.copy() for k, a in arrays.items()}
+    here = f(probe)
+    left, right = np.empty(arrays[name].shape), np.empty(arrays[name].shape)
+    for at in np.ndindex(left.shape):
+        x = arrays[name][at]
+        probe[name][at] = x + h
+        right[at] = (f(probe) - here) / h
+        probe[name][at] = x - h
+        left[at] = (here - f(probe)) / h
+        probe[name][at] = x
+    slope = (left + right) / 2
+    # on a smooth function the one-sided slopes differ by h f''; 100 h allows for a strong bend
+    kinks = np.abs(right - left) > 100 * h * np.max(np.abs(slope), initial=0)
+    return slope, kinks
+
+
+def check_layer(layer: Layer, x: Array, lengths: Lengths = None, seed: int = 0, complex_step: bool = True) -> Report:
+    """Check the gradients of every parameter of ``layer``, and of its input x unless that is token ids.
+
+    The layer is copied, built for x if it is not built yet, and run in float64 with ``train=True``; whatever it
+    draws from its rng, it draws again the same.
+
+    Args:
+        layer: any object that keeps the contract in :mod:`minilstm.layer`.
+        x: a batch, (B, D), (B, T, D) or token ids (B, T). Keep it small: every number costs three runs.
+        lengths: (B,), to check a batch with padding; worth it.
+        seed: for parameters, upstream gradient and the layer's rng.
+        complex_step: False for a layer that is not complex-safe.
+    """
+    what = f"{layer!r}, padded" if lengths is not None else repr(layer)
+    layer = copy.deepcopy(layer)
+    rng = np.random.default_rng(seed)
+    x = np.array(x, np.float64 if x.dtype.kind == "f" else x.dtype)
+    if not layer.params:
+        layer.build(x.shape[1:], rng, np.float64)
+    params = {name: spread(rng, p) for name, p in layer.params.items()}
+
+    def forward(arrays: Arrays) -> tuple[tuple[Array, ...], Any]:
+        layer.params = {name: arrays[name] for name in params}
+        y, cache = layer.forward(arrays["x"], lengths, True, np.random.default_rng(seed))
+        return y if isinstance(y, tuple) else (y,), cache
+
+    arrays = {"x": x, **params}
+    y, cache = forward(arrays)
+    dy = tuple(rng.standard_normal(part.shape) for part in y)
+    dx, grads = layer.backward(dy if len(dy) > 1 else dy[0], cache)  # type: ignore[arg-type]
+    if set(grads) != set(params):
+        raise ValueError(f"{what}: grads has {sorted(grads)}, expected the keys of params, {sorted(params)}")
+
+    def f(arrays: Arrays) -> Any:
+        return sum(np.sum(d * part) for d, part in zip(dy, forward(arrays)[0], strict=True))
+
+    return compare(what, f, arrays, {"x": dx, **grads}, complex_step)
+
+
+def check_loss(loss: Loss, p: Array, y: Array, what: str | None = None) -> Report:
+    """Check the gradient of ``loss`` with respect to the predictions p (B, K), given the truth y (B, K)."""
+    return compare(what or type(loss).__name__, lambda a: loss.forward(a["p"], y), {"p": p}, {"p": loss.backward(p, y)})
+
+
+def check_model(model: Sequential, loss: Loss, x: Array, y: Array, lengths: Lengths = None, seed: int = 0) -> Report:
+    """Check the gradients of all parameters of a float64 model, through all of its layers and the loss."""
+    model = copy.deepcopy(model)
+    rng = np.random.default_rng(seed)
+
+    def forward(arrays: Arrays) -> tuple[Array, list[Any]]:
+        for layer in model.layers:
+            layer.params = {name: arrays[f"{layer.name}.{name}"] for name in layer.params}
+        return model.forward(x, lengths, True, np.random.default_rng(seed))
+
+    arrays = {name: spread(rng, p) for name, p in model.params.items()}
+    p, caches = forward(arrays)
+    grads = model.backward(loss.backward(p, y), caches)
+    what = " > ".join(type(layer).__name__ for layer in model.layers)
+    return compare(what, lambda a: loss.forward(forward(a)[0], y), arrays, grads)
+
+
+def spread(rng: np.random.Generator, p: Array) -> Array:
+    """Move parameters off their start: a bug may hide behind a zero bias or an embedding near zero."""
+    return p + 0.3 * rng.standard_normal(p.shape)

@@ -1,0 +1,39 @@
+"""How weights start: large enough that signals survive, small enough that they do not explode.
+
+    (1) Glorot uniform   W ~ U(-a, a) with a = sqrt(6 / (fan_in + fan_out))    [Glorot & Bengio 2010, eq. 16]
+    (2) orthogonal       U = Q of a QR decomposition, signs of R made positive [Saxe et al. 2014]
+    (3) uniform          E ~ U(-0.05, 0.05), Keras's start for embeddings
+
+An orthogonal U keeps the length of whatever it multiplies, so a gradient that runs back through many steps
+neither grows nor shrinks by U's doing. All draw in float64 and round once: one seed gives one start, whatever
+the dtype.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from minilstm.layer import Array
+
+
+def glorot_uniform(
+    rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, ...], dtype: npt.DTypeLike
+) -> Array:
+    """(1): the variance of activations and of gradients is kept, on average, from layer to layer."""
+    a = np.sqrt(6.0 / (fan_in + fan_out))
+    return rng.uniform(-a, a, shape).astype(dtype)
+
+
+def orthogonal(rng: np.random.Generator, shape: tuple[int, int], dtype: npt.DTypeLike) -> Array:
+    """(2): a matrix whose rows (or columns, whichever are fewer) are orthonormal, uniformly at random."""
+    rows, columns = shape
+    A = rng.standard_normal((max(shape), min(shape)))
+    Q, R = np.linalg.qr(A)
+    Q *= np.sign(np.diag(R))  # without it, Q is not uniform over the orthogonal matrices
+    return np.ascontiguousarray(Q if rows >= columns else Q.T, dtype=dtype)
+
+
+def uniform(rng: np.random.Generator, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    """(3)."""
+    return rng.uniform(-0.05, 0.05, shape).astype(dtype)

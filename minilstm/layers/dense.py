@@ -1,0 +1,110 @@
+"""Dense: every output sees every input.
+
+Forward, for a batch of vectors, or for every step of a batch of sequences::
+
+    (1)  z = x W + b
+    (2)  y = φ(z)                                0 at a padded step
+
+Backward::
+
+    (2') dz = φ'(z) ⊙ dy
+    (1') dx = dz Wᵀ,  dW = xᵀ dz,  db = Σ dz     sums over all rows, and steps if there are any
+
+Shapes: x (B, D) or (B, T, D), W (D, H), b (H,), y (B, H) or (B, T, H); φ is ``activation``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from minilstm.activations import ACTIVATIONS, activation_number
+from minilstm.initializers import glorot_uniform
+from minilstm.layer import (
+    Array,
+    Layer,
+    Lengths,
+    Shape,
+    check_built,
+    check_input,
+    check_positive,
+    zero_padding,
+)
+
+
+def dense_forward(
+    x: Array, W: Array, b: Array, lengths: Lengths = None, activation: str | None = None
+) -> tuple[Array, DenseCache]:
+    """Run (1) and (2). Cost: D H multiply-adds a row."""
+    phi = activation_number(activation)
+    x = zero_padding(x, lengths)  # (B, D) or (B, T, D)
+    y = ACTIVATIONS[phi].forward(x @ W + b)  # (1), (2), (B, H) or (B, T, H)
+    y = zero_padding(y, lengths)
+    return y, DenseCache(x, y, lengths, W, phi)
+
+
+def dense_backward(dy: Array, cache: DenseCache) -> tuple[Array, dict[str, Array]]:
+    """Undo (2), then (1). Cost: twice that of forward."""
+    x, y, lengths, W, phi = cache
+    dz = ACTIVATIONS[phi].backward(zero_padding(dy, lengths), y)  # (2'), the shape of y
+    dx = dz @ W.T  # (1'), the shape of x
+    D, H = W.shape
+    x, dz = x.reshape(-1, D), dz.reshape(-1, H)  # steps become rows
+    return dx, {"W": x.T @ dz, "b": dz.sum(axis=0)}  # (1')
+
+
+class DenseCache(NamedTuple):
+    """What :func:`dense_backward` needs."""
+
+    x: Array  # (B, D) or (B, T, D), zeros at padded steps
+    y: Array  # (B, H) or (B, T, H)
+    lengths: Lengths  # (B,) or None
+    W: Array  # (D, H)
+    phi: int  # φ, as a place in activations.ACTIVATIONS
+
+
+class Dense(Layer):
+    """Multiply by a matrix, add a bias, bend: (B, D) to (B, H), or (B, T, D) to (B, T, H).
+
+    Args:
+        units: H, the number of outputs.
+        activation: "tanh", "sigmoid", "relu", "linear", or None for linear.
+
+    Parameters: W (D, H) Glorot uniform, b (H,) zero.
+
+    Raises:
+        TypeError: ``units`` is no whole number.
+        ValueError: ``units`` below 1, an unknown activation.
+    """
+
+    def __init__(self, units: int, activation: str | None = None) -> None:
+        super().__init__()
+        check_positive("Dense", units=units)
+        activation_number(activation)
+        self.units, self.activation = int(units), activation
+
+    def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
+        """Make W and b for samples of shape (D,) or (T, D)."""
+        if len(d_in) not in (1, 2) or d_in[-1] is None:
+            raise ValueError(
+                f"Dense: a sample has shape {d_in}, expected (D,) or (T, D) with D known; "
+                "after Flatten, give Embedding an input_length"
+            )
+        D, H = d_in[-1], self.units
+        self.params = {"W": glorot_uniform(rng, D, H, (D, H), dtype), "b": np.zeros(H, dtype)}
+        return (*d_in[:-1], H)
+
+    def forward(
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+    ) -> tuple[Array, DenseCache]:
+        """Compute y (B, H) from x (B, D), or y (B, T, H) from x (B, T, D)."""
+        W, b = check_built(self, "W", "b")
+        steps = isinstance(x, np.ndarray) and x.ndim == 3
+        check_input(self, x, lengths, "B T D" if steps else "B D", len(W))
+        return dense_forward(x, W, b, lengths if steps else None, self.activation)
+
+    def backward(self, dy: Array, cache: DenseCache) -> tuple[Array, dict[str, Array]]:
+        """Give dx and the gradients of W and b."""
+        return dense_backward(dy, cache)

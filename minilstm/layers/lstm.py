@@ -1,0 +1,274 @@
+"""LSTM: a memory cell that gates decide to keep, to write and to show.
+
+One step, for a batch of rows (lower case: activations, upper case: weights; φ is ``activation``, tanh by default,
+σ is ``recurrent_activation``, sigmoid by default; ⊙ multiplies elementwise)::
+
+    (1)  z_t = x_t W + h_{t-1} U + b            all four gates in one product; z = [z_i z_f z_g z_o]
+    (2)  i_t = σ(z_i)                           input gate: how much of the candidate to write
+         f_t = σ(z_f)                           forget gate: how much of the old cell to keep
+         g_t = φ(z_g)                           candidate: what to write
+         o_t = σ(z_o)                           output gate: how much of the cell to show
+    (3)  c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t        the cell: a sum, so that gradients survive
+    (4)  h_t = o_t ⊙ φ(c_t)                     the output, and what the next step sees
+
+Backward runs the steps in reverse. h_t reaches the loss as the output y_t and by way of z_{t+1}; c_t by way of
+h_t and of c_{t+1}. With each numbered line undone in turn::
+
+    (4') do_t = dh_t ⊙ φ(c_t),   dc_t += φ'(c_t) ⊙ dh_t ⊙ o_t
+    (3') df_t = dc_t ⊙ c_{t-1},  di_t = dc_t ⊙ g_t,  dg_t = dc_t ⊙ i_t,  dc_{t-1} = dc_t ⊙ f_t
+    (2') dz_i = σ'(z_i) ⊙ di_t, and so on for each gate
+    (1') dh_{t-1} = dz_t Uᵀ,  dx_t = dz_t Wᵀ,  dW = Σ_t x_tᵀ dz_t,  dU = Σ_t h_{t-1}ᵀ dz_t,  db = Σ_t dz_t
+
+Shapes: x (B, T, D), W (D, 4H), U (H, 4H), b (4H,), each gate, h_t and c_t (B, H). At a padded step h and c are
+carried on unchanged, so the last column of y is always the state after the last word.
+
+Sources: Hochreiter & Schmidhuber 1997 (the cell); Gers, Schmidhuber & Cummins 2000 (the forget gate); Graves &
+Schmidhuber 2005 (the exact gradient through all steps). The forget part of b starts at 1, so that a new cell
+remembers (Jozefowicz, Zaremba & Sutskever 2015).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from minilstm import kernels
+from minilstm.activations import ACTIVATIONS, activation_number
+from minilstm.initializers import glorot_uniform, orthogonal
+from minilstm.layer import (
+    Array,
+    Layer,
+    Lengths,
+    Shape,
+    check_built,
+    check_input,
+    check_positive,
+    zero_padding,
+)
+
+
+def lstm_forward(
+    x: Array,
+    W: Array,
+    U: Array,
+    b: Array,
+    h0: Array,
+    c0: Array,
+    lengths: Lengths = None,
+    activation: str | None = "tanh",
+    recurrent_activation: str | None = "sigmoid",
+) -> tuple[tuple[Array, Array, Array], LSTMCache]:
+    """Run equations (1) to (4) over all steps: from x (B, T, D) to y (B, T, H) and the last h and c (B, H).
+
+    The share of x in (1) needs no earlier step, so it is one product for all steps. What is left of (1) to (4)
+    is the loop over time, in :func:`lstm_steps_forward`. Cost: 8 B T H (D + H) multiply-adds, memory 7 B T H.
+    """
+    phi, sigma = activation_number(activation), activation_number(recurrent_activation)
+    B, T, D = x.shape
+    if lengths is None:
+        lengths = np.full(B, T)  # (B,)
+    x = np.ascontiguousarray(zero_padding(x, lengths).swapaxes(0, 1))  # (T, B, D)
+    z = (x.reshape(T * B, D) @ W + b).reshape(T, B, -1)  # (T, B, 4H)
+    gates, h, c = lstm_steps_forward(z, U, h0, c0, lengths, phi, sigma)
+    y = h[1:].swapaxes(0, 1)  # (B, T, H)
+    return (y, h[-1], c[-1]), LSTMCache(x, gates, h, c, lengths, W, U, phi, sigma)
+
+
+@kernels.twin(kernels.lstm_steps_forward)
+def lstm_steps_forward(
+    z: Array, U: Array, h0: Array, c0: Array, lengths: Array, phi: int, sigma: int
+) -> tuple[Array, Array, Array]:
+    """Loop over time: from z = x W + b (T, B, 4H) to the gates (T, B, 4H), and h and c (T+1, B, H).
+
+    h[0] and c[0] are the initial state; h[t + 1] and c[t + 1] are the state after step t.
+    """
+    act, gate = ACTIVATIONS[phi].forward, ACTIVATIONS[sigma].forward
+    T, B, H = len(z), *h0.shape
+    gates = np.empty_like(z)  # (T, B, 4H)
+    h = np.empty((T + 1, B, H), z.dtype)  # (T+1, B, H)
+    c = np.empty((T + 1, B, H), z.dtype)  # (T+1, B, H)
+    h[0], c[0] = h0, c0
+    for t in range(T):
+        live = (t < lengths)[:, None]  # (B, 1)
+        z_i, z_f, z_g, z_o = np.split(z[t] + h[t] @ U, 4, axis=1)  # (1), (B, H) each
+        i, f, g, o = gate(z_i), gate(z_f), act(z_g), gate(z_o)  # (2), (B, H) each
+        c_t = f * c[t] + i * g  # (3), (B, H)
+        h_t = o * act(c_t)  # (4), (B, H)
+        gates[t] = np.where(live, np.concatenate([i, f, g, o], axis=1), 0)
+        c[t + 1] = np.where(live, c_t, c[t])
+        h[t + 1] = np.where(live, h_t, h[t])
+    return gates, h, c
+
+
+def lstm_backward(
+    dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache
+) -> tuple[Array, dict[str, Array], Array, Array]:
+    """Undo :func:`lstm_forward`: from the gradients of y, of the last h and the last c to dx, grads, dh0 and dc0.
+
+    ``dy`` is (B, T, H), or None where only the last state was used. The gradients of the weights are sums over
+    steps and rows, so each is one product after the loop. Cost: about twice that of forward.
+    """
+    x, gates, h, c, lengths, W, U, phi, sigma = cache
+    T, B, D = x.shape
+    H = len(U)
+    dy = np.empty((B, 0, H), x.dtype) if dy is None else dy  # (B, T, H) or no steps
+    dy = np.ascontiguousarray(dy.swapaxes(0, 1))  # (T, B, H)
+    tiny = float(np.finfo(x.dtype).tiny) * 1e8
+    dz, dh0, dc0 = lstm_steps_backward(dy, dh_T, dc_T, gates, c, U, lengths, phi, sigma, tiny)
+    dz = dz.reshape(T * B, 4 * H)  # (T*B, 4H)
+    dx = (dz @ W.T).reshape(T, B, D).swapaxes(0, 1)  # (1'), (B, T, D)
+    grads = {
+        "W": x.reshape(T * B, D).T @ dz,  # (1'), (D, 4H)
+        "U": h[:-1].reshape(T * B, H).T @ dz,  # (1'), (H, 4H)
+        "b": dz.sum(axis=0),  # (1'), (4H,)
+    }
+    return dx, grads, dh0, dc0
+
+
+@kernels.twin(kernels.lstm_steps_backward)
+def lstm_steps_backward(
+    dy: Array,
+    dh_T: Array,
+    dc_T: Array,
+    gates: Array,
+    c: Array,
+    U: Array,
+    lengths: Array,
+    phi: int,
+    sigma: int,
+    tiny: float,
+) -> tuple[Array, Array, Array]:
+    """Loop backwards over time: from dy (T, B, H), dh_T and dc_T (B, H) to dz (T, B, 4H), dh0 and dc0 (B, H).
+
+    ``dy`` may have no steps at all: then only dh_T and dc_T flow in. At a padded step dh and dc pass through
+    unchanged, as h and c did. Numbers below ``tiny`` become 0: see :mod:`minilstm.kernels` on subnormals.
+    """
+    act, dact, dgate = ACTIVATIONS[phi].forward, ACTIVATIONS[phi].backward, ACTIVATIONS[sigma].backward
+    dz = np.zeros_like(gates)  # (T, B, 4H)
+    dh, dc = dh_T, dc_T  # (B, H) each
+    for t in reversed(range(len(gates))):
+        live = (t < lengths)[:, None]  # (B, 1)
+        dh = dh + dy[t] if len(dy) else dh  # (B, H)
+        i, f, g, o = np.split(gates[t], 4, axis=1)  # (B, H) each
+        phi_c = act(c[t + 1])  # (B, H)
+        do = dh * phi_c  # (4')
+        dc_t = dc + dact(dh * o, phi_c)  # (4')
+        df, di, dg = dc_t * c[t], dc_t * g, dc_t * i  # (3')
+        dz_t = np.concatenate([dgate(di, i), dgate(df, f), dact(dg, g), dgate(do, o)], axis=1)  # (2'), (B, 4H)
+        dz[t] = flush(np.where(live, dz_t, 0), tiny)
+        dc = np.where(live, flush(dc_t * f, tiny), dc)  # (3'), (B, H)
+        dh = flush(np.where(live, dz[t] @ U.T, dh), tiny)  # (1'), (B, H)
+    return dz, dh, dc
+
+
+def flush(x: Array, tiny: float) -> Array:
+    """Replace numbers too small to matter by 0."""
+    return np.where(np.abs(x) < tiny, np.zeros_like(x), x)
+
+
+class LSTMCache(NamedTuple):
+    """What :func:`lstm_backward` needs. Time comes first, so that one step is one block of memory."""
+
+    x: Array  # (T, B, D), zeros at padded steps
+    gates: Array  # (T, B, 4H): i, f, g, o of every step
+    h: Array  # (T+1, B, H): h[t] is the state before step t
+    c: Array  # (T+1, B, H): c[t] is the cell before step t
+    lengths: Array  # (B,)
+    W: Array  # (D, 4H)
+    U: Array  # (H, 4H)
+    phi: int  # φ, as a place in activations.ACTIVATIONS
+    sigma: int  # σ, likewise
+
+
+class LSTM(Layer):
+    """Read a sequence step by step and remember: (B, T, D) to (B, H), or (B, T, H) with all states.
+
+    Args:
+        units: H, the size of the state.
+        activation: φ, "tanh" unless told otherwise, "sigmoid", "relu" or "linear".
+        recurrent_activation: σ, of the same choice, "sigmoid" unless told otherwise.
+        return_sequences: give the state after every step (B, T, H), as a second LSTM on top needs it.
+        return_state: give ``(y, h, c)`` with the last h and c, (B, H) each. :meth:`backward` then takes
+            ``(dy, dh, dc)``. Together with ``initial_state`` a long text can be read in pieces.
+
+    Parameters: W (D, 4H) Glorot uniform, U (H, 4H) orthogonal, b (4H,) zero but for the forget gate, which starts
+    at 1. Gates stand in the order i, f, g, o, as in Keras and PyTorch.
+
+    Raises:
+        TypeError: ``units`` is no whole number.
+        ValueError: ``units`` below 1, an unknown activation.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | None = "tanh",
+        recurrent_activation: str | None = "sigmoid",
+        return_sequences: bool = False,
+        return_state: bool = False,
+    ) -> None:
+        super().__init__()
+        check_positive("LSTM", units=units)
+        self.units = int(units)
+        activation_number(activation)
+        activation_number(recurrent_activation, "recurrent_activation")
+        self.activation, self.recurrent_activation = activation, recurrent_activation
+        self.return_sequences = return_sequences
+        self.return_state = return_state
+
+    def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
+        """Make W, U and b for samples of shape (T, D); the output is (T, H) or (H,)."""
+        if len(d_in) != 2:
+            raise ValueError(
+                f"LSTM: a sample has shape {d_in}, expected (T, D): a vector for every step. If the layer before is "
+                "an LSTM too, give that one return_sequences=True"
+            )
+        T, D = d_in
+        if D is None:
+            raise ValueError(f"LSTM: the number of features D must be known, got a sample of shape {d_in}")
+        H = self.units
+        b = np.zeros(4 * H, dtype)  # (4H,)
+        b[H : 2 * H] = 1
+        self.params = {
+            "W": glorot_uniform(rng, D, 4 * H, (D, 4 * H), dtype),
+            "U": orthogonal(rng, (H, 4 * H), dtype),
+            "b": b,
+        }
+        return (T, H) if self.return_sequences else (H,)
+
+    def forward(
+        self,
+        x: Array,
+        lengths: Lengths = None,
+        train: bool = False,
+        rng: np.random.Generator | None = None,
+        initial_state: tuple[Array, Array] | None = None,
+    ) -> tuple[Any, LSTMCache]:
+        """Read x (B, T, D) from ``initial_state`` (h0, c0), (B, H) each, zeros unless given."""
+        W, U, b = check_built(self, "W", "U", "b")
+        check_input(self, x, lengths, "B T D", len(W))
+        zeros = np.zeros((len(x), self.units), x.dtype)  # (B, H)
+        h0, c0 = (zeros, zeros) if initial_state is None else initial_state
+        for symbol, state in (("h0", h0), ("c0", c0)):
+            if state.shape != zeros.shape or state.dtype != x.dtype:
+                raise ValueError(
+                    f"LSTM: {symbol} of initial_state is {state.dtype} {state.shape}, expected {x.dtype} {zeros.shape}"
+                )
+        (y, h_T, c_T), cache = lstm_forward(x, W, U, b, h0, c0, lengths, self.activation, self.recurrent_activation)
+        y = y if self.return_sequences else h_T  # (B, T, H) or (B, H)
+        return ((y, h_T, c_T) if self.return_state else y), cache
+
+    def backward(self, dy: Any, cache: LSTMCache) -> tuple[Array, dict[str, Array]]:
+        """Give dx (B, T, D) and the gradients of W, U, b. For those of h0 and c0 call :func:`lstm_backward`."""
+        zeros = np.zeros_like(cache.h[0])  # (B, H)
+        dy, dh_T, dc_T = dy if self.return_state else (dy, zeros, zeros)
+        if not self.return_sequences:
+            dy, dh_T = None, dh_T + dy
+        dx, grads, _, _ = lstm_backward(dy, dh_T, dc_T, cache)
+        return dx, grads
+
+    def out_lengths(self, lengths: Lengths) -> Lengths:
+        """Keep the lengths with ``return_sequences``; a single state has no time axis."""
+        return lengths if self.return_sequences else None

@@ -1,0 +1,119 @@
+"""Losses: one number for how wrong the predictions p are, given the truth y, and its gradient.
+
+For a batch of B rows with K outputs each; the mean over rows is taken, so that the step does not grow with B:
+
+    (1) binary cross-entropy, from probabilities   L = -mean(y log p + (1 - y) log(1 - p))
+        (1')                                       dp = (p - y) / (p (1 - p)) / (B K)
+    (2) binary cross-entropy, from logits          p = sigmoid(z);  (2') dz = (p - y) / (B K)
+    (3) mean squared error                         L = mean((p - y)²);  (3') dp = 2 (p - y) / (B K)
+
+In (1), p is first moved into [ε, 1 - ε] with ε = 1e-7, as Keras does: log 0 would be infinite. Where that
+changed p, its gradient is 0. In (2), log p is computed without forming p: log sigmoid(z) = -log(1 + exp(-z)).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minilstm.activations import sigmoid
+from minilstm.layer import Array
+
+
+class Loss:
+    """Base of all losses: :meth:`forward` gives L, :meth:`backward` dL/dp.
+
+    Both take predictions p (B, K) and the truth y of the same shape and dtype; neither changes them.
+    """
+
+    def check(self, y: Array) -> None:
+        """Raise a ValueError where the truth y (N, K) makes no sense for this loss."""
+
+    def accuracy(self, p: Array, y: Array) -> float:
+        """Compute the share of numbers in p that fall on the same side of one half as those in y."""
+        return float(np.mean((p > 0.5) == (y > 0.5)))
+
+    def forward(self, p: Array, y: Array) -> Any:
+        """Compute L, a scalar."""
+        raise NotImplementedError
+
+    def backward(self, p: Array, y: Array) -> Array:
+        """Compute dp (B, K)."""
+        raise NotImplementedError
+
+
+class BinaryCrossentropy(Loss):
+    """(1) or, with ``from_logits=True``, (2): how surprised p is by a truth of 0 or 1, in nats."""
+
+    epsilon = 1e-7
+
+    def __init__(self, from_logits: bool = False) -> None:
+        self.from_logits = from_logits
+
+    def check(self, y: Array) -> None:
+        """Allow for nothing outside 0 to 1."""
+        if y.size and (y.min() < 0 or y.max() > 1):
+            raise ValueError(
+                f"y goes from {y.min()} to {y.max()}, expected 0 (negative) to 1 (positive) for binary cross-entropy"
+            )
+
+    def accuracy(self, p: Array, y: Array) -> float:
+        """As any loss's; a logit is on the positive side from 0 on."""
+        return super().accuracy(sigmoid(p) if self.from_logits else p, y)
+
+    def forward(self, p: Array, y: Array) -> Any:
+        """Compute (1) or (2)."""
+        if self.from_logits:
+            z = p
+            positive = np.where(z.real > 0, z, -z)  # |z|, and complex-safe, (B, K)
+            return np.mean((z + positive) / 2 - y * z + np.log1p(np.exp(-positive)))  # (2)
+        p = self._clip(p)
+        return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))  # (1)
+
+    def backward(self, p: Array, y: Array) -> Array:
+        """Compute (1') or (2')."""
+        if self.from_logits:
+            return (sigmoid(p) - y) / p.size  # (2'), (B, K)
+        q = self._clip(p)
+        return np.where(q == p, (q - y) / (q * (1 - q)), 0).astype(p.dtype) / p.size  # (1'), (B, K)
+
+    def _clip(self, p: Array) -> Array:
+        """Move p into [ε, 1 - ε]."""
+        low, high = p.dtype.type(self.epsilon), p.dtype.type(1 - self.epsilon)
+        return np.where(p.real < low.real, low, np.where(p.real > high.real, high, p))  # (B, K)
+
+
+class MeanSquaredError(Loss):
+    """(3): for numbers rather than classes."""
+
+    def forward(self, p: Array, y: Array) -> Any:
+        """Compute (3)."""
+        return np.mean((p - y) ** 2)
+
+    def backward(self, p: Array, y: Array) -> Array:
+        """Compute (3')."""
+        return 2 * (p - y) / p.size  # (B, K)
+
+
+LOSSES: dict[str, type[Loss]] = {
+    "binary_crossentropy": BinaryCrossentropy,
+    "mean_squared_error": MeanSquaredError,
+    "mse": MeanSquaredError,
+}
+
+
+def get_loss(loss: str | Loss) -> Loss:
+    """Find a loss by its Keras name; a Loss object passes through.
+
+    Raises:
+        ValueError: there is none of that name; the message lists those there are.
+        TypeError: neither a name nor a Loss.
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if not isinstance(loss, str):
+        raise TypeError(f"loss={loss!r} is neither a name nor a Loss object; try 'binary_crossentropy'")
+    if loss not in LOSSES:
+        raise ValueError(f"loss={loss!r} is unknown; choose one of {', '.join(map(repr, LOSSES))}")
+    return LOSSES[loss]()

@@ -1,0 +1,197 @@
+"""Sequential: layers in a row, each fed with the output of the one before.
+
+Forward hands x through the layers and keeps their caches. Backward hands the gradient through in reverse: each
+layer turns the gradient of its output into that of its input, which is the output of the layer before (the chain
+rule, and all there is to "backpropagation"). How weights learn from it stands in :mod:`minilstm.training`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minilstm import training
+from minilstm.callbacks import History
+from minilstm.layer import Array, Layer, Lengths, Shape
+from minilstm.layers import Embedding
+from minilstm.losses import Loss, get_loss
+from minilstm.optimizers import Optimizer, get_optimizer
+
+
+class Sequential:
+    """A model: layers in a row.
+
+    Args:
+        layers: the layers; more can follow with :meth:`add`.
+        seed: makes the start, the order of batches and dropout repeat; None draws anew each time.
+        dtype: "float32", or "float64" for numbers to compare.
+
+    Attributes:
+        layers: the layers added so far.
+        stop_training: a callback sets it to end ``fit`` after the epoch.
+
+    Example::
+
+        model = Sequential([Embedding(1000, 50), LSTM(100), Dense(1, activation="sigmoid")], seed=0)
+        model.compile(loss="binary_crossentropy", optimizer="rmsprop", metrics=["accuracy"])
+        model.fit(sequences, labels, batch_size=32, epochs=3)
+
+    Raises:
+        ValueError: another dtype, or a layer that does not fit the one before it.
+        TypeError: something among the layers that is no Layer.
+    """
+
+    def __init__(self, layers: Iterable[Layer] = (), seed: int | None = None, dtype: npt.DTypeLike = "float32") -> None:
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ValueError(f"dtype is {self.dtype}, expected 'float32' or 'float64'")
+        self.rng = np.random.default_rng(seed)
+        self.layers: list[Layer] = []
+        self.shapes: list[Shape] = []  # of one sample: what goes in, then what comes out of each built layer
+        self.stop_training = False
+        self.loss: Loss | None = None
+        self.optimizer: Optimizer | None = None
+        self.metrics: list[str] = []
+        self.history: History | None = None
+        for layer in layers:
+            self.add(layer)
+
+    def add(self, layer: Layer) -> None:
+        """Append a layer. Where the shape of its input is known, as after an Embedding, it gets its weights now.
+
+        Raises:
+            TypeError: no Layer.
+            ValueError: the layer does not fit the one before, or is in the model already.
+        """
+        if not isinstance(layer, Layer):
+            hint = f"; write {layer.__name__}(...)" if isinstance(layer, type) else ""
+            raise TypeError(f"add: {layer!r} is no Layer{hint}")
+        if any(layer is other for other in self.layers):
+            raise ValueError(f"add: this {type(layer).__name__} is in the model already; make a second one")
+        if getattr(layer, "return_state", False):
+            raise ValueError(
+                "add: a layer with return_state=True gives three arrays; call it by hand, layer.forward(x)"
+            )
+        if not self.layers and isinstance(layer, Embedding):
+            self.shapes = [(layer.input_length,)]
+        if self.shapes:
+            self.shapes.append(layer.build(self.shapes[-1], self.rng, self.dtype))
+        kind = type(layer).__name__.lower()
+        same = sum(type(other) is type(layer) for other in self.layers)
+        layer.name = f"{kind}_{same}" if same else kind
+        self.layers.append(layer)
+
+    def build(self, d_in: Shape) -> None:
+        """Make the weights of a model that has none yet, for samples of shape ``d_in``."""
+        if not self.layers:
+            raise ValueError("the model has no layers; add one, such as model.add(Embedding(1000, 50))")
+        if not self.shapes:
+            shapes = [d_in]
+            for layer in self.layers:
+                shapes.append(layer.build(shapes[-1], self.rng, self.dtype))
+            self.shapes = shapes
+
+    @property
+    def params(self) -> dict[str, Array]:
+        """All parameters by layer and name, such as ``"lstm.W"``. The arrays themselves, not copies."""
+        return {f"{layer.name}.{name}": p for layer in self.layers for name, p in layer.params.items()}
+
+    def get_weights(self) -> list[Array]:
+        """Copy all parameters, in the order of the layers."""
+        return [p.copy() for p in self.params.values()]
+
+    def set_weights(self, weights: Sequence[Array]) -> None:
+        """Put arrays as :meth:`get_weights` gave them in place of the parameters.
+
+        Raises:
+            ValueError: their number or a shape does not fit; then nothing was changed.
+        """
+        params = self.params
+        shapes = [np.shape(w) for w in weights]
+        if shapes != [p.shape for p in params.values()]:
+            wanted = {name: p.shape for name, p in params.items()}
+            raise ValueError(f"set_weights: got shapes {shapes}, expected {wanted}")
+        for p, w in zip(params.values(), weights, strict=True):
+            p[...] = w
+
+    def forward(
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+    ) -> tuple[Array, list[Any]]:
+        """Hand a batch through all layers: the output and the layers' caches."""
+        caches = []
+        for layer in self.layers:
+            x, cache = layer.forward(x, lengths, train, rng)
+            lengths = layer.out_lengths(lengths)
+            caches.append(cache)
+        return x, caches
+
+    def backward(self, dy: Array, caches: list[Any]) -> dict[str, Array]:
+        """Hand the gradient of the output back through all layers: the gradients of all parameters."""
+        grads = {}
+        for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):
+            dy, layer_grads = layer.backward(dy, cache)
+            grads.update({f"{layer.name}.{name}": g for name, g in layer_grads.items()})
+        return grads
+
+    def compile(
+        self,
+        optimizer: str | Optimizer = "rmsprop",
+        loss: str | Loss = "binary_crossentropy",
+        metrics: Sequence[str] | None = None,
+    ) -> None:
+        """Choose how to learn. Names are Keras's; an object of your own settings will do as well.
+
+        Raises:
+            ValueError: an unknown name; the message lists those there are.
+        """
+        known = ("accuracy", "acc")
+        for metric in metrics or []:
+            if metric not in known:
+                raise ValueError(f"metrics: {metric!r} is unknown; choose 'accuracy'")
+        self.optimizer, self.loss = get_optimizer(optimizer), get_loss(loss)
+        self.metrics = ["accuracy"] if metrics else []
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int = 32,
+        epochs: int = 1,
+        verbose: int = 1,
+        callbacks: Sequence[Any] | None = None,
+        validation_split: float = 0.0,
+        validation_data: tuple[Any, Any] | None = None,
+        shuffle: bool = True,
+    ) -> History:
+        """Train; see :func:`minilstm.training.fit`."""
+        return training.fit(
+            self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle
+        )
+
+    def evaluate(self, x: Any, y: Any, batch_size: int = 32, verbose: int = 1) -> list[float]:
+        """Compute ``[loss]`` or ``[loss, accuracy]``; see :func:`minilstm.training.evaluate`."""
+        return training.evaluate(self, x, y, batch_size, verbose)
+
+    def predict(self, x: Any, batch_size: int = 32, verbose: int = 1) -> Array:
+        """Compute the outputs (N, K); see :func:`minilstm.training.predict`."""
+        return training.predict(self, x, batch_size, verbose)
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Print each layer with the shape that comes out of it and the number of its parameters.
+
+        Raises:
+            ValueError: the shapes are not known yet.
+        """
+        if not self.shapes:
+            raise ValueError("summary: the shapes are not known yet; begin with an Embedding, or call build(d_in)")
+        rows = [("layer (type)", "output shape", "parameters")]
+        for layer, shape in zip(self.layers, self.shapes[1:], strict=True):
+            count = sum(p.size for p in layer.params.values())
+            rows.append((f"{layer.name} ({type(layer).__name__})", str((None, *shape)), f"{count:,}"))
+        rows.append(("total", "", f"{sum(p.size for p in self.params.values()):,}"))
+        widths = [max(len(row[k]) for row in rows) for k in range(3)]
+        for row in rows:
+            print_fn(f"{row[0]:<{widths[0]}}   {row[1]:<{widths[1]}}   {row[2]:>{widths[2]}}")

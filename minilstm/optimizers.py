@@ -1,0 +1,169 @@
+"""Optimisers: how a gradient g becomes a step of the parameter p. η is the learning rate.
+
+    (1) SGD      m ← μ m - η g;  p ← p + m, or with Nesterov's look ahead p ← p + μ m - η g
+    (2) RMSprop  v ← ρ v + (1 - ρ) g²;  p ← p - η g / sqrt(v + ε)
+    (3) Adam     m ← β₁ m + (1 - β₁) g,  v ← β₂ v + (1 - β₂) g²,
+                 p ← p - η_t m / (sqrt(v) + ε)  with  η_t = η sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ) at step t
+
+Sources: Sutskever et al. 2013 (1), Tieleman & Hinton 2012, lecture 6e (2), Kingma & Ba 2015, end of section 2 (3).
+Defaults and the places of ε are Keras's.
+
+**Clipping** (Pascanu, Mikolov & Bengio 2013): an LSTM's gradient can be huge for a single batch. If the norm of
+all gradients together is above ``global_clipnorm``, all are scaled down to it, which keeps their direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from minilstm.layer import Array
+
+Arrays = dict[str, Array]
+
+
+class Optimizer:
+    """Base of all optimisers.
+
+    Args:
+        learning_rate: η, the size of a step.
+        global_clipnorm: the largest norm that the gradient may have, or None for no limit.
+
+    Attributes:
+        iterations: t, how many steps were made.
+        state: what is carried from step to step, such as ``{"v": {"0.E": ..., ...}}``.
+
+    Raises:
+        ValueError: η or ``global_clipnorm`` not above 0.
+    """
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, learning_rate: float, global_clipnorm: float | None = None) -> None:
+        if not learning_rate > 0:
+            raise ValueError(f"learning_rate is {learning_rate}, expected a number above 0, such as 0.001")
+        if global_clipnorm is not None and not global_clipnorm > 0:
+            raise ValueError(f"global_clipnorm is {global_clipnorm}, expected a number above 0, or None")
+        self.learning_rate, self.global_clipnorm = learning_rate, global_clipnorm
+        self.iterations = 0
+        self.state: dict[str, Arrays] = {slot: {} for slot in self.slots}
+
+    def step(self, params: Arrays, grads: Arrays) -> None:
+        """Move every parameter, in place, by its gradient of the same name."""
+        if self.global_clipnorm is not None:
+            scale = min(1.0, self.global_clipnorm / max(global_norm(grads), 1e-30))
+            grads = {name: g * scale for name, g in grads.items()}
+        self.iterations += 1
+        for name, p in params.items():
+            for slot in self.slots:
+                self.state[slot].setdefault(name, np.zeros_like(p))
+            self.update(p, grads[name], *(self.state[slot][name] for slot in self.slots))
+
+    def update(self, p: Array, g: Array, *slots: Array) -> None:
+        """Move p and the slots, in place."""
+        raise NotImplementedError
+
+
+def global_norm(grads: Arrays) -> float:
+    """Compute the length of all gradients laid end to end; summed in float64, where float32 might overflow."""
+    return float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in grads.values())))
+
+
+class SGD(Optimizer):
+    """(1): stochastic gradient descent, with momentum μ if wanted."""
+
+    slots = ("m",)
+
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        global_clipnorm: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, global_clipnorm)
+        self.momentum, self.nesterov = check_share("momentum", momentum), nesterov
+
+    def update(self, p: Array, g: Array, *slots: Array) -> None:
+        """Make one step of (1)."""
+        (m,) = slots
+        m *= self.momentum
+        m -= self.learning_rate * g
+        p += self.momentum * m - self.learning_rate * g if self.nesterov else m
+
+
+class RMSprop(Optimizer):
+    """(2): every number gets a step of its own size, from the running mean of its squared gradient."""
+
+    slots = ("v",)
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        rho: float = 0.9,
+        epsilon: float = 1e-7,
+        global_clipnorm: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, global_clipnorm)
+        self.rho, self.epsilon = check_share("rho", rho), epsilon
+
+    def update(self, p: Array, g: Array, *slots: Array) -> None:
+        """Make one step of (2)."""
+        (v,) = slots
+        v *= self.rho
+        v += (1 - self.rho) * g * g
+        p -= self.learning_rate * g / np.sqrt(v + self.epsilon)
+
+
+class Adam(Optimizer):
+    """(3): as RMSprop, with the running mean of the gradient too, and both corrected for having started at 0."""
+
+    slots = ("m", "v")
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        global_clipnorm: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, global_clipnorm)
+        self.beta_1, self.beta_2 = check_share("beta_1", beta_1), check_share("beta_2", beta_2)
+        self.epsilon = epsilon
+
+    def update(self, p: Array, g: Array, *slots: Array) -> None:
+        """Make one step of (3)."""
+        m, v = slots
+        m += (1 - self.beta_1) * (g - m)
+        v += (1 - self.beta_2) * (g * g - v)
+        t = self.iterations
+        rate = self.learning_rate * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
+        p -= rate * m / (np.sqrt(v) + self.epsilon)
+
+
+def check_share(symbol: str, number: float) -> float:
+    """Return the number, or raise a ValueError unless 0 <= number < 1."""
+    if not 0 <= number < 1:
+        raise ValueError(f"{symbol} is {number}, expected 0 <= {symbol} < 1")
+    return number
+
+
+OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}
+
+
+def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
+    """Find an optimiser by its Keras name, with default settings; an Optimizer object passes through.
+
+    Raises:
+        ValueError: there is none of that name; the message lists those there are.
+        TypeError: neither a name nor an Optimizer.
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if not isinstance(optimizer, str):
+        raise TypeError(f"optimizer={optimizer!r} is neither a name nor an Optimizer object; try 'rmsprop'")
+    if optimizer.lower() not in OPTIMIZERS:
+        raise ValueError(f"optimizer={optimizer!r} is unknown; choose one of {', '.join(map(repr, OPTIMIZERS))}")
+    return OPTIMIZERS[optimizer.lower()]()

@@ -1,0 +1,1 @@
+"""What people need around the library; nothing here has to be read to learn how an LSTM works."""

@@ -1,0 +1,122 @@
+"""The command line: ``python -m minilstm gradcheck``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minilstm import __version__
+from minilstm.gradcheck import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Report, check_layer
+from minilstm.layer import Layer
+from minilstm.tools.gradcases import check_all
+
+EXAMPLES = """\
+examples:
+  python -m minilstm gradcheck
+      every layer, every loss and two whole models
+  python -m minilstm gradcheck my_layers.py:Swish
+      a layer of your own: a class that needs no arguments, a function that makes a layer, or a layer
+  python -m minilstm gradcheck my_package.layers:small_gru --shape 2 6 3
+      the same from an installed module, on a batch of 2 rows, 6 steps and 3 features
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0 all right, 1 a gradient is wrong, 2 wrong usage."""
+    parser = argparse.ArgumentParser(
+        prog="python -m minilstm", description="LSTM text classifiers from scratch, to learn from."
+    )
+    parser.add_argument("--version", action="version", version=f"minilstm {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    check = commands.add_parser(
+        "gradcheck",
+        help="prove backward passes against numerical derivatives",
+        description="Compare hand-written gradients with complex-step and central-difference derivatives.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument("layers", nargs="*", metavar="WHERE:NAME", help="your own layers (default: all of minilstm)")
+    check.add_argument(
+        "--shape", nargs="+", type=int, default=[4, 5, 3], metavar="N", help="of their input (default: 4 5 3)"
+    )
+    check.add_argument("--no-complex-step", action="store_true", help="for layers that are not complex-safe")
+    options = parser.parse_args(arguments)
+    try:
+        return gradcheck(options.layers, options.shape, not options.no_complex_step)
+    except (ValueError, TypeError) as error:
+        print(f"gradcheck: {error}", file=sys.stderr)
+        return 2
+
+
+def gradcheck(layers: Sequence[str], shape: Sequence[int], complex_step: bool) -> int:
+    """Print the table for the layers named, or for all of minilstm; return the exit code."""
+    reports = own_layers(layers, shape, complex_step) if layers else check_all()
+    print(HEADER)
+    checks = []
+    for report in reports:
+        print("\n".join(report.lines()), flush=True)
+        checks += report.checks
+    wrong = sum(not check.ok for check in checks)
+    by_complex_step = [check.complex_step for check in checks if check.complex_step is not None]
+    print(
+        f"\n{len(checks) - wrong} of {len(checks)} gradients right; worst relative error "
+        f"{max(by_complex_step, default=0):.1e} by complex step (limit {COMPLEX_LIMIT:.0e}), "
+        f"{max(check.central for check in checks):.1e} by central differences (limit {CENTRAL_LIMIT:.0e})"
+    )
+    return 1 if wrong else 0
+
+
+def own_layers(layers: Sequence[str], shape: Sequence[int], complex_step: bool) -> Iterable[Report]:
+    """Check layers given as WHERE:NAME on random numbers; with a time axis, on padded rows too."""
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise ValueError(f"--shape is {' '.join(map(str, shape))}, expected B D or B T D, each at least 1")
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(shape)
+    made = [make_layer(where) for where in layers]
+    for layer in made:
+        yield check_layer(layer, x, complex_step=complex_step)
+        if len(shape) == 3:
+            B, T, _ = shape
+            yield check_layer(layer, x, np.linspace(T, 0, B).astype(np.int64), complex_step=complex_step)
+
+
+def make_layer(where: str) -> Layer:
+    """Import FILE.py:NAME or MODULE:NAME, and call it unless it is a layer already."""
+    source, colon, name = where.rpartition(":")
+    if not colon:
+        raise ValueError(f"{where!r} names no layer, expected FILE.py:NAME or MODULE:NAME, as my_layers.py:Swish")
+    try:
+        thing = getattr(load(source), name)
+    except (ImportError, FileNotFoundError) as error:
+        raise ValueError(f"cannot import {source!r}: {error}; run from its folder, or give the path") from error
+    except AttributeError as error:
+        raise ValueError(f"{source!r} has no {name!r}; look at its spelling") from error
+    make: Callable[[], Any] = thing if callable(thing) else lambda: thing
+    try:
+        layer = make()
+    except TypeError as error:
+        raise TypeError(
+            f"{where} cannot be called without arguments ({error}); name a function that makes it"
+        ) from error
+    if not isinstance(layer, Layer):
+        raise TypeError(f"{where} is a {type(layer).__name__}, expected a minilstm.Layer, or what makes one")
+    return layer
+
+
+def load(source: str) -> Any:
+    """Import a module by name, or a file by path."""
+    if not source.endswith(".py"):
+        return importlib.import_module(source)
+    spec = importlib.util.spec_from_file_location(Path(source).stem, source)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{source} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
