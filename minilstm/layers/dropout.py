@@ -29,7 +29,7 @@ def dropout_forward(
     """Draw the mask (1) and apply it (2). The draw is in float32: half the bits serve as well."""
     keep = rng.random(x.shape, np.float32) >= rate  # the shape of x
     m = zero_padding(keep * x.real.dtype.type(1 / (1 - rate)), lengths)  # (1), the shape of x
-    return x * m, DropoutCache(m)  # (2)
+    return zero_padding(x, lengths) * m, DropoutCache(m)  # (2)
 
 
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
@@ -72,7 +72,7 @@ class Dropout(Layer):
             raise ValueError("Dropout: rng is None; training needs one, such as np.random.default_rng(0)")
         if not train or rng is None or self.rate == 0:
             m = zero_padding(np.ones(x.shape, x.real.dtype), lengths)  # the shape of x
-            return x * m, DropoutCache(m)
+            return zero_padding(x, lengths), DropoutCache(m)
         return dropout_forward(x, self.rate, rng, lengths)
 
     def backward(self, dy: Array, cache: DropoutCache) -> tuple[Array, dict[str, Array]]:

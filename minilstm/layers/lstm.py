@@ -70,7 +70,7 @@ def lstm_forward(
     if lengths is None:
         lengths = np.full(B, T)  # (B,)
     x = np.ascontiguousarray(zero_padding(x, lengths).swapaxes(0, 1))  # (T, B, D)
-    z = (x.reshape(T * B, D) @ W + b).reshape(T, B, -1)  # (T, B, 4H)
+    z = (x.reshape(T * B, D) @ W + b).reshape(T, B, 4 * len(U))  # (T, B, 4H)
     gates, h, c = lstm_steps_forward(z, U, h0, c0, lengths, phi, sigma)
     y = h[1:].swapaxes(0, 1)  # (B, T, H)
     return (y, h[-1], c[-1]), LSTMCache(x, gates, h, c, lengths, W, U, phi, sigma)

@@ -1,0 +1,167 @@
+"""Every gradient is right, and the checker that says so would notice if one were not."""
+
+import copy
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minilstm import LSTM, Dense, Layer, layers
+from minilstm.gradcheck import check_layer, compare
+from minilstm.layers import lstm as lstm_module
+from minilstm.tools.gradcases import check_all
+
+REPORTS = list(check_all())
+X = np.random.default_rng(1).standard_normal((4, 5, 3))  # (B, T, D)
+LENGTHS = np.array([5, 0, 3, 1])
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.what)
+def test_gradients_match_complex_step_to_1e12_and_central_differences_to_1e7(report):
+    for check in report.checks:
+        assert check.complex_step is not None, check
+        assert check.complex_step <= 1e-12, check
+        assert check.central <= 1e-7, check
+        assert check.largest > 0, f"{check} checks nothing: the gradient is zero"
+
+
+def test_every_layer_of_the_library_is_checked():
+    checked = {report.what.split("(")[0] for report in REPORTS}
+    assert set(layers.__all__) <= checked
+
+
+LSTM_BUGS = {
+    "the gradient through time is dropped": ("np.where(live, dz[t] @ U.T, dh)", "np.where(live, 0 * dh, dh)"),
+    "the cell's gradient does not run back in time": ("flush(dc_t * f, tiny)", "flush(0 * dc_t, tiny)"),
+    "the forget gate sees the new cell, not the old one": ("dc_t * c[t], dc_t * g", "dc_t * c[t + 1], dc_t * g"),
+    "input gate and candidate are swapped": ("dc_t * g, dc_t * i  # (3')", "dc_t * i, dc_t * g  # (3')"),
+    "the tanh of the cell is forgotten": ("dc + dact(dh * o, phi_c)", "dc + dh * o"),
+    "the output gate's slope is forgotten": ("dgate(do, o)", "do"),
+    "the candidate gets the gate's slope": ("dact(dg, g)", "dgate(dg, g)"),
+    "h is not shifted by one step in dU": ("h[:-1].reshape(T * B, H)", "h[1:].reshape(T * B, H)"),
+    "the bias is counted twice": ("dz.sum(axis=0)", "2 * dz.sum(axis=0)"),
+    "padded steps add to the gradient": ("flush(np.where(live, dz_t, 0), tiny)", "flush(dz_t, tiny)"),
+    "the state does not pass through padding": ("dz[t] @ U.T, dh)", "dz[t] @ U.T, 0)"),
+    "only the last output counts": ("dh + dy[t] if len(dy) else dh", "dh + dy[t] if t == len(gates) - 1 else dh"),
+    "dW is the gradient of one step": ("x.reshape(T * B, D).T @ dz", "x[-1].T @ dz[-B:]"),
+}
+
+
+@pytest.mark.parametrize("bug", LSTM_BUGS)
+def test_a_bug_planted_in_the_lstm_is_found(bug, tmp_path, monkeypatch):
+    right, wrong = LSTM_BUGS[bug]
+    source = Path(lstm_module.__file__).read_text(encoding="utf-8")
+    assert source.count(right) == 1, "the line has changed: plant the bug anew"
+    file = tmp_path / "lstm_with_a_bug.py"
+    file.write_text(source.replace(right, wrong).replace("@kernels.twin(", "@(lambda _: lambda plain: plain)("), "utf-8")
+    spec = importlib.util.spec_from_file_location("lstm_with_a_bug", file)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "lstm_with_a_bug", module)
+    spec.loader.exec_module(module)
+    modes = ({}, {"recurrent_activation": "tanh"})
+    assert not all(check_layer(module.LSTM(2, return_sequences=True, **mode), X, LENGTHS).ok for mode in modes)
+
+
+class Scale(Layer):
+    """A reader's own layer: y = s x."""
+
+    slope = 1.0
+
+    def build(self, d_in, rng, dtype):
+        self.params = {"s": np.ones(d_in[-1], dtype)}
+        return d_in
+
+    def forward(self, x, lengths=None, train=False, rng=None):
+        return x * self.params["s"], x
+
+    def backward(self, dy, cache):
+        return self.slope * dy * self.params["s"], {"s": (dy * cache).sum(axis=(0, 1))}
+
+
+class WrongScale(Scale):
+    slope = 1.001
+
+
+class AbsoluteScale(Scale):
+    """Right, but |x| is not complex-safe."""
+
+    def forward(self, x, lengths=None, train=False, rng=None):
+        return np.abs(x) * self.params["s"], x
+
+    def backward(self, dy, cache):
+        return dy * self.params["s"] * np.sign(cache), {"s": (dy * np.abs(cache)).sum(axis=(0, 1))}
+
+
+def test_a_readers_own_layer_is_checked():
+    assert check_layer(Scale(), X).ok
+
+
+def test_a_gradient_that_is_off_by_one_in_a_thousand_is_wrong():
+    report = check_layer(WrongScale(), X)
+    assert not report.ok
+    assert [check.name for check in report.checks if not check.ok] == ["x"]
+    assert "WRONG" in str(report)
+
+
+def test_a_layer_that_is_not_complex_safe_is_told_so_and_passes_by_central_differences_alone():
+    assert "not complex-safe" in str(check_layer(AbsoluteScale(), X))
+    assert check_layer(AbsoluteScale(), X, complex_step=False).ok
+
+
+def test_a_layer_that_refuses_complex_numbers_is_told_so():
+    class Picky(Scale):
+        def forward(self, x, lengths=None, train=False, rng=None):
+            if np.iscomplexobj(x):
+                raise TypeError("no complex numbers here")
+            return super().forward(x)
+
+    with pytest.raises(TypeError, match="complex_step=False"):
+        check_layer(Picky(), X)
+
+
+def test_a_zero_gradient_is_wrong_where_the_function_is_not_constant():
+    report = compare("zero", lambda a: np.sum(a["x"] ** 2), {"x": X}, {"x": np.zeros_like(X)})
+    assert not report.ok
+
+
+def test_nan_is_wrong():
+    report = compare("nan", lambda a: np.sum(a["x"] ** 2), {"x": X}, {"x": np.full_like(X, np.nan)})
+    assert not report.ok
+
+
+def test_kinks_are_counted_and_left_out_of_central_differences_only():
+    x = np.array([-1.0, 0.0, 2.0])
+    report = compare(
+        "relu", lambda a: np.sum(np.where(a["x"].real > 0, a["x"], 0)), {"x": x}, {"x": np.array([0.0, 0.0, 1.0])}
+    )
+    assert report.checks[0].kinks == 1
+    assert report.ok
+
+
+def test_a_gradient_of_the_wrong_shape_is_refused_with_both_shapes():
+    with pytest.raises(ValueError, match=r"gradient of x has shape \(3,\), expected \(4, 5, 3\)"):
+        compare("shape", lambda a: np.sum(a["x"]), {"x": X}, {"x": np.ones(3)})
+
+
+def test_grads_without_the_keys_of_params_are_refused():
+    class Forgetful(Scale):
+        def backward(self, dy, cache):
+            return dy * self.params["s"], {}
+
+    with pytest.raises(ValueError, match=r"grads has \[\], expected the keys of params, \['s'\]"):
+        check_layer(Forgetful(), X)
+
+
+def test_the_layer_that_is_checked_stays_as_it_was(rng):
+    layer = LSTM(2)
+    layer.build((None, 3), rng, "float32")
+    before, x = copy.deepcopy(layer.params), X.astype(np.float32)
+    assert check_layer(layer, x, LENGTHS).ok
+    assert all(np.array_equal(before[name], layer.params[name]) for name in before)
+    assert np.array_equal(x, X.astype(np.float32))
+
+
+def test_vectors_without_a_time_axis_can_be_checked():
+    assert check_layer(Dense(2), X[:, 0]).ok
