@@ -1,0 +1,298 @@
+"""The 50,000 labelled reviews of the Large Movie Review Dataset, half to train on and half to test on.
+
+Source: Maas, Daly, Pham, Huang, Ng and Potts, "Learning Word Vectors for Sentiment Analysis", ACL 2011. Its
+archive is read as it is, nothing is unpacked on disk. A review is a file
+`aclImdb/{train,test}/{pos,neg}/<id>_<rating>.txt`, and line `id`, counted from 0, of
+`aclImdb/{train,test}/urls_{pos,neg}.txt` names its movie. What was read is kept in a cache file, so that
+reading takes its seconds only once.
+"""
+
+import gzip
+import hashlib
+import os
+import re
+import sys
+import tarfile
+import tempfile
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+IntArray = NDArray[np.int64]
+Split = tuple[list[str], IntArray]
+
+URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
+SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
+# The 50,000 reviews without a label, in train/unsup, match neither.
+REVIEW = re.compile(r"(?:^|/)(train|test)/(pos|neg)/(\d+)_(\d+)\.txt$")
+URLS = re.compile(r"(?:^|/)(train|test)/urls_(pos|neg)\.txt$")
+LARGEST = 1 << 20  # bytes of such a file, more than any real one has: an archive must not fill the memory
+
+
+class _Corpus(NamedTuple):
+    """All N reviews, sorted by part, label and id, in whatever order they came."""
+
+    text: NDArray[np.uint8]  # their UTF-8 bytes, one review after the other
+    bounds: IntArray  # (N + 1,): review n is text[bounds[n] : bounds[n + 1]]
+    in_test: NDArray[np.bool_]  # (N,)
+    labels: IntArray  # (N,): 1 for pos, 0 for neg
+    movies: IntArray  # (N,): the same number for the same movie, -1 where the source names none
+
+
+def load_imdb(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    reviews: int | None = None,
+    seed: int = 0,
+    validation: float = 0.0,
+    by_movie: bool = False,
+) -> tuple[Split, ...]:
+    """Load `(X_train, y_train), (X_test, y_test)`, with a pair for validation between the two if asked for.
+
+    X is a list of N texts, y int64 (N,) with 1 for a positive review, 0 for a negative one. Reviews come in
+    random order. All 50,000 take some 3 s the first time and 0.3 s from then on.
+
+    Args:
+        path: the archive, packed or not, or the unpacked folder. None for what the environment variable
+            MINILSTM_DATA names and, without one, for `download_imdb()`.
+        reviews: how many to draw from each part, half of them positive (of an odd number, one more is). None
+            for all.
+        seed: the same seed gives the same reviews in the same order.
+        validation: fraction of the training reviews to split off, with the same share of positive ones.
+        by_movie: let no movie have reviews in both training and validation. That is stricter, and it is how
+            the authors cut off the test part, but for one movie. Whole movies meet the fraction only nearly.
+
+    Raises:
+        FileNotFoundError: nothing is at `path`.
+        ValueError: what is there is damaged or lacks reviews, or an argument does not fit the number of them.
+        ConnectionError, ModuleNotFoundError: as for `download_imdb`.
+    """
+    if not 0 <= validation < 1:
+        raise ValueError(f"validation must be a fraction, at least 0 and less than 1, got {validation}")
+    corpus = _load(_locate(path))
+    rng = np.random.default_rng(seed)
+    train, test = (_draw(corpus, in_test, reviews, rng) for in_test in (False, True))
+    if not validation:
+        return _take(corpus, train), _take(corpus, test)
+    if by_movie and corpus.movies[train].min() < 0:
+        raise ValueError("by_movie=True needs train/urls_pos.txt and urls_neg.txt: they lack some movies")
+    groups = corpus.movies[train] if by_movie else np.arange(len(train))
+    cut = _cut(corpus.labels[train], groups, validation, rng)
+    if cut.all() or not cut.any():
+        raise ValueError(f"validation={validation} leaves one part of {len(train)} reviews empty: take more")
+    return _take(corpus, train[~cut]), _take(corpus, train[cut]), _take(corpus, test)
+
+
+def download_imdb() -> Path:
+    """Fetch the official archive, 84 MB, unless the cache folder has it, and return where it is.
+
+    Nothing of it appears there before it is complete and its checksum right.
+
+    Raises:
+        ConnectionError: the download failed twice. Each try gives up after 10 s without an answer.
+        ModuleNotFoundError: pooch, which does the download, is not installed.
+    """
+    archive = _official_archive()
+    if archive.exists():
+        return archive
+    try:
+        import pooch
+    except ModuleNotFoundError as error:
+        message = f'the download needs pooch: pip install "minilstm[demos]", or {_by_hand()}'
+        raise ModuleNotFoundError(message, name="pooch") from error
+    registry = {archive.name: f"sha256:{SHA256}"}
+    site = pooch.create(archive.parent, URL.removesuffix(archive.name), registry=registry, retry_if_failed=1)
+    downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16, timeout=10)
+    try:
+        site.fetch(archive.name, downloader=downloader)
+    except (OSError, ValueError) as error:  # no network, no room on the disk; a wrong checksum
+        raise ConnectionError(f"could not download the reviews ({error}): {_by_hand()}") from error
+    return archive
+
+
+def cache_folder() -> Path:
+    """Name the folder for downloads and cache files: MINILSTM_CACHE, else a place as the system has it."""
+    if folder := os.environ.get("MINILSTM_CACHE"):
+        return Path(folder).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "minilstm"
+
+
+def _official_archive() -> Path:
+    return cache_folder() / "aclImdb_v1.tar.gz"
+
+
+def _by_hand() -> str:
+    place = f"save it as {_official_archive()}, or pass its place as path= or in MINILSTM_DATA"
+    return f"get {URL} by hand and {place}"
+
+
+def _locate(path: str | os.PathLike[str] | None) -> Path:
+    """Find the archive, or the folder that holds train/ and test/."""
+    given = path or os.environ.get("MINILSTM_DATA")
+    if not given:
+        return download_imdb()
+    source = Path(given).expanduser().resolve()
+    if not source.exists():
+        raise FileNotFoundError(f"nothing at {source} (from path= or MINILSTM_DATA): {_by_hand()}")
+    unpacked = source / "aclImdb"
+    return unpacked if unpacked.is_dir() else source
+
+
+def _draw(corpus: _Corpus, in_test: bool, reviews: int | None, rng: np.random.Generator) -> IntArray:
+    """Draw the numbers of reviews of one part, in random order."""
+    part = corpus.in_test == in_test
+    negative, positive = (np.flatnonzero(part & (corpus.labels == label)) for label in (0, 1))
+    if reviews is not None:
+        available = 2 * min(len(negative), len(positive))
+        if reviews not in range(2, available + 1):
+            raise ValueError(f"reviews must be from 2 to {available}, or None for all, got {reviews}")
+        negative = rng.choice(negative, reviews // 2, replace=False)
+        positive = rng.choice(positive, reviews - reviews // 2, replace=False)
+    return rng.permutation(np.concatenate([negative, positive]))
+
+
+def _cut(labels: IntArray, groups: IntArray, fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Choose whole groups that together hold a fraction of the reviews, of negative and positive ones alike.
+
+    In random order, each group is taken that brings the two numbers of reviews nearer to what they should be.
+    With single reviews for groups, that is exact.
+    """
+    _, members = np.unique(groups, return_inverse=True)
+    sizes = np.zeros((members.max() + 1, 2), dtype=int)  # negative and positive reviews of each group
+    np.add.at(sizes, (members, labels), 1)
+    wanted = round(fraction * len(labels))
+    positive = round(wanted * labels.mean())
+    missing = np.array([wanted - positive, positive])
+    chosen = np.zeros(len(sizes), dtype=bool)
+    for group in rng.permutation(len(sizes)):
+        rest = missing - sizes[group]
+        if abs(rest).sum() < abs(missing).sum():
+            chosen[group] = True
+            missing = rest
+    return chosen[members]
+
+
+def _take(corpus: _Corpus, numbers: IntArray) -> Split:
+    """Decode only the reviews that are asked for."""
+    text, bounds = corpus.text.data, corpus.bounds.tolist()
+    texts = [str(text[bounds[n] : bounds[n + 1]], "utf-8", "replace") for n in numbers.tolist()]
+    return texts, corpus.labels[numbers]
+
+
+def _load(source: Path) -> _Corpus:
+    """Get the reviews from the cache file of `source`, or else from `source`, and then write that file."""
+    cache = cache_folder() / f"imdb-{hashlib.sha256(os.fsencode(source)).hexdigest()[:16]}.npz"
+    stamp = _stamp(source)
+    corpus = _read_cache(cache, stamp)
+    if corpus is None:
+        corpus = _arrange(_read_folder(source) if source.is_dir() else _read_archive(source), source)
+        _write_cache(cache, stamp, corpus)
+    return corpus
+
+
+def _read_cache(cache: Path, stamp: str) -> _Corpus | None:
+    try:
+        with cache.open("rb") as file, np.load(file) as arrays:
+            return _Corpus(*(arrays[name] for name in _Corpus._fields)) if arrays["stamp"] == stamp else None
+    except Exception:  # missing, or damaged in one of many ways: the source is still there
+        return None
+
+
+def _write_cache(cache: Path, stamp: str, corpus: _Corpus) -> None:
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache.parent) as folder:
+            written = Path(folder) / cache.name
+            np.savez(written, stamp=np.array(stamp), **corpus._asdict())
+            written.replace(cache)  # in one step: nobody ever meets half a file
+    except OSError:
+        return  # a full or read-only disk: the next call reads the source again
+
+
+def _stamp(source: Path) -> str:
+    """Sum up names, sizes and times of change, which tell whether `source` is as it was."""
+    digest = hashlib.sha256()
+    for file in _wanted_files(source) if source.is_dir() else [source]:
+        status = file.stat()
+        digest.update(repr((str(file), status.st_size, status.st_mtime_ns)).encode())
+    return digest.hexdigest()
+
+
+def _wanted_files(folder: Path) -> list[Path]:
+    patterns = ("*/pos/*.txt", "*/neg/*.txt", "*/urls_*.txt")
+    return sorted(file for each in patterns for file in folder.glob(each) if _wanted(file.as_posix()))
+
+
+def _wanted(name: str) -> bool:
+    return bool(REVIEW.search(name) or URLS.search(name))
+
+
+def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the files that matter."""
+    for file in tqdm(_wanted_files(folder), desc=f"reading {folder.name}", unit=" files", leave=False):
+        yield file.as_posix(), file.read_bytes()
+
+
+def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the files that matter, in one pass."""
+    size = archive.stat().st_size
+    progress = tqdm(total=size, desc=f"reading {archive.name}", unit="B", unit_scale=True, leave=False)
+    try:
+        with archive.open("rb") as file, progress:
+            packed = file.read(2) == b"\x1f\x8b"  # the mark of gzip, a layer that some browsers take off
+            file.seek(0)
+            stream = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
+            with tarfile.open(fileobj=stream, mode="r:") as members:
+                for member in members:
+                    progress.update(file.tell() - progress.n)
+                    if not (member.isfile() and _wanted(member.name)):
+                        continue
+                    if member.size > LARGEST:
+                        raise tarfile.ReadError(f"{member.size} bytes are too many for {member.name}")
+                    yield member.name, cast(IO[bytes], members.extractfile(member)).read()
+            while stream.read(LARGEST):
+                pass  # only at its very end does gzip compare its checksum
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{archive} is damaged or no tar archive ({error}): {_by_hand()}") from error
+
+
+def _arrange(files: Iterator[tuple[str, bytes]], source: Path) -> _Corpus:
+    """Sort the reviews and number the movies."""
+    reviews: dict[tuple[str, str, int, int], bytes] = {}
+    urls: dict[tuple[str, str], list[bytes]] = {}
+    for name, content in files:
+        if match := REVIEW.search(name):
+            part, label, number, rating = match.groups()
+            reviews[part, label, int(number), int(rating)] = content
+        elif match := URLS.search(name):
+            urls[match[1], match[2]] = content.splitlines()
+    found = Counter(f"{part}/{label}" for part, label, *_ in reviews)
+    if len(found) < 4:
+        folders = ("train/pos", "train/neg", "test/pos", "test/neg")
+        counts = ", ".join(f"{found[folder]} in {folder}" for folder in folders)
+        raise ValueError(f"{source} lacks reviews, it has {counts}: {_by_hand()}")
+    keys = sorted(reviews)
+    numbers: defaultdict[bytes, int] = defaultdict(lambda: len(numbers))
+    movies = []
+    for part, label, line, _ in keys:
+        known = urls.get((part, label), [])
+        movies.append(numbers[known[line]] if line < len(known) else -1)
+    return _Corpus(
+        text=np.frombuffer(b"".join(reviews[key] for key in keys), dtype=np.uint8),
+        bounds=np.cumsum([0, *(len(reviews[key]) for key in keys)]),
+        in_test=np.array([part == "test" for part, _, _, _ in keys]),
+        labels=np.array([label == "pos" for _, label, _, _ in keys], dtype=np.int64),
+        movies=np.array(movies),
+    )

@@ -1,0 +1,165 @@
+"""Callbacks are called in Keras's order with Keras's names; History, EarlyStopping and the progress lines."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+
+from minilstm import Callback, Dense, EarlyStopping, Sequential
+from minilstm.callbacks import History, Progress
+from minilstm.optimizers import SGD
+
+X = np.random.default_rng(0).standard_normal((20, 3))
+Y = (X[:, 0] > 0).astype(int)
+
+
+def model():
+    m = Sequential([Dense(1, "sigmoid")], seed=0)
+    m.compile(optimizer=SGD(0.5), metrics=["accuracy"])
+    return m
+
+
+def test_methods_are_called_in_order_with_the_numbers_so_far():
+    calls = []
+
+    class Spy(Callback):
+        def on_train_begin(self, logs=None):
+            calls.append("train begin")
+
+        def on_epoch_begin(self, epoch, logs=None):
+            calls.append(f"epoch {epoch} begin")
+
+        def on_train_batch_begin(self, batch, logs=None):
+            calls.append(f"batch {batch} begin")
+
+        def on_train_batch_end(self, batch, logs=None):
+            calls.append(f"batch {batch} end {sorted(logs)}")
+
+        def on_epoch_end(self, epoch, logs=None):
+            calls.append(f"epoch {epoch} end {sorted(logs)}")
+
+        def on_train_end(self, logs=None):
+            calls.append("train end")
+
+    spy = Spy()
+    m = model()
+    m.fit(X, Y, batch_size=10, epochs=1, verbose=0, callbacks=[spy], validation_data=(X, Y))
+    assert calls == [
+        "train begin",
+        "epoch 0 begin",
+        "batch 0 begin",
+        "batch 0 end ['accuracy', 'loss', 'reviews']",
+        "batch 1 begin",
+        "batch 1 end ['accuracy', 'loss', 'reviews']",
+        "epoch 0 end ['accuracy', 'loss', 'val_accuracy', 'val_loss']",
+        "train end",
+    ]
+    assert spy.model is m
+    assert spy.params == {"epochs": 1, "steps": 2, "reviews": 20, "verbose": 0}
+
+
+def test_any_object_with_some_of_the_methods_will_do():
+    class Stop:
+        def on_epoch_end(self, epoch, logs=None):
+            m.stop_training = epoch == 1
+
+    m = model()
+    assert m.fit(X, Y, epochs=9, verbose=0, callbacks=[Stop()]).epoch == [0, 1]
+
+
+@pytest.mark.parametrize("wrong", [EarlyStopping, "early", 3])
+def test_a_class_or_a_name_is_no_callback(wrong):
+    with pytest.raises(TypeError, match="is no callback; give objects that have methods"):
+        model().fit(X, Y, verbose=0, callbacks=[wrong])
+
+
+def test_history_holds_one_number_an_epoch_and_fit_returns_it():
+    m = model()
+    history = m.fit(X, Y, epochs=3, verbose=0)
+    assert isinstance(history, History)
+    assert history is m.history
+    assert history.epoch == [0, 1, 2]
+    assert [len(numbers) for numbers in history.history.values()] == [3, 3]
+
+
+def play(stopping, numbers, monitor="val_loss"):
+    """Hand the numbers to the callback, one an epoch, until it stops; return how many it took."""
+    m = model()
+    m.build((3,))
+    m.stop_training = False
+    stopping.set_model(m)
+    stopping.on_train_begin()
+    for epoch, number in enumerate(numbers):
+        m.params["dense.b"][:] = epoch
+        stopping.on_epoch_end(epoch, {monitor: number})
+        if m.stop_training:
+            break
+    stopping.on_train_end()
+    return epoch + 1, m
+
+
+@pytest.mark.parametrize(
+    ("settings", "numbers", "epochs"),
+    [
+        ({}, [3, 2, 2], 3),
+        ({"patience": 2}, [3, 2, 2.5, 1, 1.5, 1.5, 0], 6),
+        ({"min_delta": 0.5}, [3, 2.8, 2], 2),
+        ({"monitor": "val_accuracy"}, [0.5, 0.6, 0.6], 3),
+        ({"monitor": "score", "mode": "max"}, [1, 2, 3], 3),
+        ({"monitor": "val_loss"}, [float("nan"), 1], 1),
+    ],
+)
+def test_early_stopping_waits_for_patience_epochs_without_progress(settings, numbers, epochs):
+    assert play(EarlyStopping(**settings), numbers, settings.get("monitor", "val_loss"))[0] == epochs
+
+
+def test_early_stopping_puts_the_best_weights_back():
+    stopping = EarlyStopping(patience=2, restore_best_weights=True)
+    _, m = play(stopping, [3, 1, 2, 2, 2])
+    assert m.params["dense.b"] == 1
+    assert (stopping.best_epoch, stopping.stopped_epoch) == (1, 3)
+
+
+def test_early_stopping_on_a_number_that_is_not_there_says_what_is():
+    with pytest.raises(ValueError, match="'val_loss' is not among loss, accuracy; give fit validation_data"):
+        model().fit(X, Y, verbose=0, callbacks=[EarlyStopping()])
+    with pytest.raises(ValueError, match="mode='up' is unknown"):
+        EarlyStopping(mode="up")
+
+
+def test_a_log_file_gets_a_line_for_each_epoch(capsys):
+    model().fit(X, Y, epochs=2, verbose=1, validation_data=(X, Y))
+    out, err = capsys.readouterr()
+    lines = [line for line in out.splitlines() if line.startswith("epoch")]
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch 1/2")
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+        assert f"  {name} 0." in lines[1]
+    assert err == ""
+
+
+def test_silent_means_silent(capsys):
+    model().fit(X, Y, epochs=1, verbose=0)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_a_bar_with_time_left_loss_and_accuracy(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TQDM_MININTERVAL", "0")
+    model().fit(X, Y, batch_size=1, epochs=1, verbose=1)
+    assert "epoch 1/1" in screen.getvalue()
+    assert "loss=" in screen.getvalue()
+    assert "accuracy=" in screen.getvalue()
+    assert "<00:0" in screen.getvalue()
+
+
+def test_the_first_run_ever_says_what_it_waits_for(monkeypatch, capsys):
+    monkeypatch.setattr("minilstm.callbacks.must_compile", lambda: True)
+    Progress(1).on_train_begin()
+    assert "compiling the numba kernels" in capsys.readouterr().out

@@ -1,0 +1,165 @@
+"""Every kernel does what its plain twin says, on random shapes, lengths and dtypes."""
+
+import os
+import subprocess
+import sys
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minilstm import kernels, use_numba
+from minilstm.activations import ACTIVATIONS
+
+TOLERANCE = {"float32": 2e-5, "float64": 1e-10}
+
+
+@st.composite
+def lstm_case(draw):
+    """Arguments of both LSTM kernels, of any size up to 9."""
+    T, B, H = draw(st.integers(0, 9)), draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    dtype = draw(st.sampled_from(["float32", "float64"]))
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+
+    def array(*shape):
+        return (0.5 * rng.standard_normal(shape)).astype(dtype)
+
+    # without a bound on the cell, rounding would grow with the numbers: no pair of relu and linear
+    phi, sigma = draw(st.integers(0, 3)), draw(st.integers(0, 1))
+    lengths = rng.integers(0, T + 1, B)
+    return dtype, array, (T, B, H), lengths, phi, sigma
+
+
+def assert_alike(kernel, plain, dtype):
+    assert len(kernel) == len(plain)
+    for got, expected in zip(kernel, plain, strict=True):
+        assert got.dtype == expected.dtype == dtype
+        np.testing.assert_allclose(got, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("body", ["compiled", "python"])
+@given(case=lstm_case())
+def test_the_lstm_kernels_give_what_their_twins_give(body, case):
+    dtype, array, (T, B, H), lengths, phi, sigma = case
+    plain, kernel = kernels.PAIRS["lstm_steps_forward"]
+    back_plain, back_kernel = kernels.PAIRS["lstm_steps_backward"]
+    if body == "python":
+        kernel, back_kernel = kernel.py_func, back_kernel.py_func
+    U = array(H, 4 * H)
+    forward = (array(T, B, 4 * H), U, array(B, H), array(B, H), lengths, phi, sigma)
+    gates, h, c = plain(*forward)
+    assert_alike(kernel(*forward), (gates, h, c), dtype)
+    for dy in (array(T, B, H), array(0, B, H)):
+        backward = (dy, array(B, H), array(B, H), gates, c, U, lengths, phi, sigma, 1e-30)
+        assert_alike(back_kernel(*backward), back_plain(*backward), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_scatter_kernel_adds_repeated_tokens(dtype, rng):
+    plain, kernel = kernels.PAIRS["scatter_add"]
+    tokens, dy = rng.integers(0, 4, (5, 6)), rng.standard_normal((5, 6, 3)).astype(dtype)
+    results = []
+    for scatter in (plain, kernel, kernel.py_func):
+        dE = np.zeros((4, 3), dtype)
+        scatter(dE, tokens, dy)
+        results.append(dE)
+    np.testing.assert_allclose(results[1], results[0], rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    np.testing.assert_allclose(results[2], results[0], rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 2e-15)])
+def test_tanh_of_the_kernels_is_right_to_the_last_digits_everywhere(dtype, tolerance):
+    x = np.concatenate([np.linspace(-30, 30, 100_001), [0, 1e-30, -1e-30, 1e30, -1e30, np.inf, -np.inf]]).astype(dtype)
+    y = x.copy()
+    kernels._tanh(y)
+    exact = np.tanh(x.astype("float64"))
+    np.testing.assert_allclose(y, exact, rtol=tolerance, atol=0)
+
+
+def test_nan_stays_visible():
+    for number in range(len(ACTIVATIONS)):
+        x = np.array([np.nan, 1.0])
+        kernels._activate(x, number)
+        assert np.isnan(x[0]), ACTIVATIONS[number].name
+
+
+@pytest.mark.parametrize("number", range(len(ACTIVATIONS)))
+def test_the_kernels_number_activations_as_the_table_does(number, rng):
+    x, dy = rng.standard_normal(20), rng.standard_normal(20)
+    y, dx = x.copy(), dy.copy()
+    kernels._activate(y, number)
+    np.testing.assert_allclose(y, ACTIVATIONS[number].forward(x), atol=1e-15)
+    kernels._activate_backward(dx, y, number)
+    np.testing.assert_allclose(dx, ACTIVATIONS[number].backward(dy, y), atol=1e-15)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (4, 4, 8), (5, 7, 9), (8, 3, 2), (3, 8, 5)])
+def test_the_product_in_blocks_of_four_leaves_no_row_or_term_out(shape, rng):
+    B, K, N = shape
+    A, M, out = rng.standard_normal((B, K)), rng.standard_normal((K, N)), rng.standard_normal((B, N))
+    expected = out + A @ M
+    kernels._add_product(out, A, M)
+    np.testing.assert_allclose(out, expected, atol=1e-13)
+
+
+def test_every_pair_is_tested_here():
+    assert set(kernels.PAIRS) == {"lstm_steps_forward", "lstm_steps_backward", "scatter_add"}
+
+
+def test_use_numba_chooses_the_path_and_puts_it_back():
+    calls = []
+
+    @kernels.twin(lambda x: calls.append("kernel"))
+    def some_function(x):
+        calls.append("plain")
+
+    try:
+        x = np.zeros(1)
+        with use_numba(True):
+            some_function(x)
+            with use_numba(False):
+                some_function(x)
+            some_function(x.astype(complex))
+            some_function(x)
+        assert calls == ["kernel", "plain", "plain", "kernel"]
+    finally:
+        del kernels.PAIRS["some_function"]
+
+
+def test_the_environment_turns_the_kernels_off():
+    code = "from minilstm import kernels; print(kernels._enabled)"
+    environment = {**os.environ, "MINILSTM_NUMBA": "0"}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
+
+
+def test_a_folder_that_cannot_be_written_only_means_no_cache(monkeypatch):
+    njit = numba.njit
+
+    def no_folder(*args, cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(*args, **options)
+
+    monkeypatch.setattr(numba, "njit", no_folder)
+    twice = kernels.compiled(lambda x: 2 * x)
+    assert twice(3) == 6
+
+
+def test_must_compile_is_true_until_a_cache_or_a_first_call(monkeypatch, tmp_path):
+    class Kernel:
+        __name__ = "k"
+        signatures = ()
+
+        class stats:  # noqa: N801
+            cache_path = str(tmp_path)
+
+    monkeypatch.setattr(kernels, "PAIRS", {"k": kernels.Pair(len, Kernel())})
+    with use_numba(True):
+        assert kernels.must_compile()
+        (tmp_path / "kernels.k-9.py311.nbi").touch()
+        assert not kernels.must_compile()
+    with use_numba(False):
+        assert not kernels.must_compile()

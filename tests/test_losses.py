@@ -1,0 +1,59 @@
+"""Losses give the numbers of their equations; their gradients are checked in test_gradcheck.py."""
+
+import numpy as np
+import pytest
+
+from minilstm.losses import BinaryCrossentropy, MeanSquaredError, get_loss
+
+P = np.array([[0.9], [0.2], [0.6]])
+Y = np.array([[1.0], [0.0], [0.0]])
+
+
+def test_binary_cross_entropy_is_the_mean_surprise_in_nats():
+    assert BinaryCrossentropy().forward(P, Y) == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean(), rel=1e-15)
+
+
+def test_from_logits_and_from_probabilities_agree():
+    logits = np.log(P / (1 - P))
+    assert BinaryCrossentropy(from_logits=True).forward(logits, Y) == pytest.approx(BinaryCrossentropy().forward(P, Y))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_certain_and_wrong_costs_much_but_not_infinitely(dtype):
+    p, y = np.array([[0.0], [1.0]], dtype), np.array([[1.0], [0.0]], dtype)
+    assert BinaryCrossentropy().forward(p, y) == pytest.approx(-np.log(1e-7), rel=0.01)
+    assert np.isfinite(BinaryCrossentropy().backward(p, y)).all()
+
+
+def test_logits_of_any_size_neither_overflow_nor_lose_the_gradient():
+    z, y = np.array([[1000.0], [-1000.0]]), np.array([[0.0], [1.0]])
+    loss = BinaryCrossentropy(from_logits=True)
+    assert loss.forward(z, y) == 1000
+    assert loss.backward(z, y).ravel().tolist() == [0.5, -0.5]
+
+
+def test_mean_squared_error_is_that():
+    assert MeanSquaredError().forward(P, Y) == pytest.approx((0.01 + 0.04 + 0.36) / 3)
+
+
+@pytest.mark.parametrize("loss", [BinaryCrossentropy(), BinaryCrossentropy(from_logits=True), MeanSquaredError()])
+def test_a_gradient_has_the_shape_and_dtype_of_the_predictions(loss):
+    dp = loss.backward(P.astype("float32"), Y.astype("float32"))
+    assert dp.shape == P.shape
+    assert dp.dtype == np.float32
+
+
+def test_accuracy_counts_the_right_side_of_one_half_or_of_logit_zero():
+    assert BinaryCrossentropy().accuracy(P, Y) == pytest.approx(2 / 3)
+    assert BinaryCrossentropy(from_logits=True).accuracy(P - 0.5, Y) == pytest.approx(2 / 3)
+
+
+def test_names_are_those_of_keras_and_others_are_refused_with_a_list():
+    assert isinstance(get_loss("binary_crossentropy"), BinaryCrossentropy)
+    assert isinstance(get_loss("mse"), MeanSquaredError)
+    loss = MeanSquaredError()
+    assert get_loss(loss) is loss
+    with pytest.raises(ValueError, match="'hinge' is unknown; choose one of 'binary_crossentropy'"):
+        get_loss("hinge")
+    with pytest.raises(TypeError, match="neither a name nor a Loss"):
+        get_loss(3)

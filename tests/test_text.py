@@ -1,0 +1,212 @@
+"""The tokenizer and the padding do what Keras 2 does; the expected numbers are worked out by hand."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minilstm.text import Tokenizer, pad_sequences
+
+TEXTS = ["The cat sat on the mat.", "The dog sat!"]  # the 3, sat 2, then cat, on, mat, dog
+
+
+def fitted(**options):
+    tokenizer = Tokenizer(**options)
+    tokenizer.fit_on_texts(TEXTS)
+    return tokenizer
+
+
+def test_ids_go_from_1_by_falling_frequency_and_ties_by_first_appearance():
+    tokenizer = fitted()
+    assert tokenizer.word_index == {"the": 1, "sat": 2, "cat": 3, "on": 4, "mat": 5, "dog": 6}
+    assert tokenizer.index_word == {1: "the", 2: "sat", 3: "cat", 4: "on", 5: "mat", 6: "dog"}
+
+
+def test_words_and_texts_are_counted():
+    tokenizer = fitted()
+    assert tokenizer.word_counts == {"the": 3, "sat": 2, "cat": 1, "on": 1, "mat": 1, "dog": 1}
+    assert tokenizer.word_docs == {"the": 2, "sat": 2, "cat": 1, "on": 1, "mat": 1, "dog": 1}
+    assert tokenizer.document_count == 2
+
+
+def test_fitting_again_adds_to_the_counts_and_numbers_anew():
+    tokenizer = fitted()
+    tokenizer.fit_on_texts(["dog dog dog dog"])
+    assert tokenizer.word_index["dog"] == 1
+    assert tokenizer.word_counts["dog"] == 5
+    assert tokenizer.document_count == 3
+
+
+def test_unknown_words_are_left_out():
+    assert fitted().texts_to_sequences(["the bird sat", "", "bird"]) == [[1, 2], [], []]
+
+
+def test_only_ids_below_num_words_are_given_out_though_word_index_holds_all():
+    tokenizer = fitted(num_words=3)
+    assert tokenizer.texts_to_sequences(TEXTS) == [[1, 2, 1], [1, 2]]
+    assert len(tokenizer.word_index) == 6
+
+
+def test_the_oov_token_has_id_1_and_stands_for_unknown_and_for_rare_words():
+    tokenizer = fitted(num_words=4, oov_token="<oov>")
+    assert tokenizer.word_index["<oov>"] == 1
+    assert tokenizer.word_index["the"] == 2
+    assert tokenizer.texts_to_sequences(["The bird sat on the mat"]) == [[2, 1, 3, 1, 2, 1]]
+
+
+def test_an_oov_token_that_is_also_a_word_of_the_texts_keeps_id_1():
+    tokenizer = fitted(oov_token="sat")
+    assert tokenizer.word_index == {"sat": 1, "the": 2, "cat": 3, "on": 4, "mat": 5, "dog": 6}
+
+
+def test_punctuation_ends_words_but_the_apostrophe_does_not():
+    tokenizer = Tokenizer()
+    tokenizer.fit_on_texts(["It's well-made,\tisn't\nit?<br />Yes..."])
+    assert list(tokenizer.word_index) == ["it's", "well", "made", "isn't", "it", "br", "yes"]
+
+
+def test_case_can_be_kept_and_filters_and_split_chosen():
+    tokenizer = Tokenizer(lower=False, filters="b", split="_")
+    tokenizer.fit_on_texts(["A_abcb_ a"])
+    assert list(tokenizer.word_index) == ["A", "a", "c", " a"]
+
+
+def test_sequences_turn_back_into_texts():
+    tokenizer = fitted()
+    assert tokenizer.sequences_to_texts([[1, 3, 2], [], [0, 6, 99]]) == ["the cat sat", "", "dog"]
+    assert tokenizer.sequences_to_texts(np.array([[0, 1], [5, 2]])) == ["the", "mat sat"]
+
+
+def test_ids_of_no_known_word_turn_into_the_oov_token():
+    tokenizer = fitted(num_words=4, oov_token="<oov>")
+    assert tokenizer.sequences_to_texts([[2, 3, 4, 99, 1]]) == ["the sat <oov> <oov> <oov>"]
+
+
+def test_the_matrix_tells_which_words_a_text_has():
+    expected = [[0, 1, 1, 1, 1, 1, 0], [0, 1, 1, 0, 0, 0, 1]]
+    assert fitted().texts_to_matrix(TEXTS).tolist() == expected
+    assert fitted().texts_to_matrix(TEXTS, mode="binary").tolist() == expected
+
+
+def test_the_matrix_counts_words():
+    assert fitted().texts_to_matrix(["the the dog", ""], mode="count").tolist() == [
+        [0, 2, 0, 0, 0, 0, 1],
+        [0, 0, 0, 0, 0, 0, 0],
+    ]
+
+
+def test_the_matrix_has_num_words_columns_and_frequencies_are_of_the_words_given_ids():
+    assert fitted(num_words=3).texts_to_matrix(["the the sat dog"], mode="freq").tolist() == [[0, 2 / 3, 1 / 3]]
+    assert fitted(num_words=50).texts_to_matrix(TEXTS).shape == (2, 50)
+
+
+def test_tfidf_is_the_formula_of_keras():
+    matrix = fitted().texts_to_matrix(["the the dog"], mode="tfidf")
+    assert matrix[0, 1] == pytest.approx((1 + np.log(2)) * np.log(1 + 2 / (1 + 2)))
+    assert matrix[0, 6] == pytest.approx(np.log(1 + 2 / (1 + 1)))
+    assert np.count_nonzero(matrix) == 2
+
+
+def test_tfidf_takes_the_oov_token_for_a_word_of_no_text():
+    matrix = fitted(oov_token="<oov>").texts_to_matrix(["bird"], mode="tfidf")
+    assert matrix[0, 1] == pytest.approx(np.log(1 + 2))
+
+
+def test_a_single_str_instead_of_a_list_is_refused():
+    with pytest.raises(TypeError, match=r"texts must be a list.*\[text\]"):
+        Tokenizer().fit_on_texts("the cat")
+    with pytest.raises(TypeError, match="texts must be a list"):
+        fitted().texts_to_sequences("the cat")
+    with pytest.raises(TypeError, match="texts must be a list"):
+        fitted(oov_token="?").texts_to_matrix("the cat")
+
+
+def test_a_text_that_is_no_str_is_refused_by_its_number():
+    with pytest.raises(TypeError, match=r"texts\[1\] must be a str, got bytes"):
+        Tokenizer().fit_on_texts(["good", b"bad"])
+
+
+@pytest.mark.parametrize("method", ["texts_to_sequences", "sequences_to_texts", "texts_to_matrix"])
+def test_a_tokenizer_that_saw_no_text_says_so(method):
+    with pytest.raises(ValueError, match="call fit_on_texts"):
+        getattr(Tokenizer(), method)([])
+
+
+def test_arguments_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match=r"num_words must be at least 2.*got 1"):
+        Tokenizer(num_words=1)
+    with pytest.raises(ValueError, match=r"mode must be .* got 'idf'"):
+        fitted().texts_to_matrix(TEXTS, mode="idf")
+
+
+words = st.sampled_from(["one", "two", "three", "four", "five"])
+texts = st.lists(st.lists(words).map(" ".join), min_size=1)
+
+
+@given(texts, st.sampled_from([None, 2, 3, 9]), st.sampled_from([None, "<oov>"]))
+def test_ids_are_below_num_words_and_never_0_and_known_words_come_back(texts, num_words, oov_token):
+    tokenizer = Tokenizer(num_words=num_words, oov_token=oov_token)
+    tokenizer.fit_on_texts(texts)
+    sequences = tokenizer.texts_to_sequences(texts)
+    assert all(0 < index < (num_words or 7) for sequence in sequences for index in sequence)
+    if num_words is None:
+        assert tokenizer.sequences_to_texts(sequences) == texts
+    counts = tokenizer.texts_to_matrix(texts, mode="count")
+    assert counts.sum(axis=1).tolist() == [len(sequence) for sequence in sequences]
+
+
+def test_half_a_million_words_take_no_more_than_two_seconds():
+    texts = [" ".join(f"w{(7 * i + j * j) % 5000}," for j in range(250)) for i in range(2000)]
+    start = time.perf_counter()
+    tokenizer = Tokenizer(num_words=1000)
+    tokenizer.fit_on_texts(texts)
+    tokenizer.texts_to_sequences(texts)
+    assert time.perf_counter() - start < 2
+
+
+def test_padding_and_cutting_are_at_the_start_by_default():
+    padded = pad_sequences([[1, 2], [3, 4, 5, 6], []], maxlen=3)
+    assert padded.tolist() == [[0, 1, 2], [4, 5, 6], [0, 0, 0]]
+    assert padded.dtype == np.int32
+
+
+def test_padding_and_cutting_can_each_be_at_the_end():
+    sequences = [[1, 2], [3, 4, 5, 6]]
+    assert pad_sequences(sequences, 3, padding="post").tolist() == [[1, 2, 0], [4, 5, 6]]
+    assert pad_sequences(sequences, 3, truncating="post").tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_without_maxlen_the_longest_sequence_gives_the_length():
+    assert pad_sequences([[1], [2, 3, 4], []]).shape == (3, 3)
+    assert pad_sequences([[], []]).shape == (2, 0)
+    assert pad_sequences([]).shape == (0, 0)
+
+
+def test_the_filling_and_its_type_can_be_chosen():
+    padded = pad_sequences([[0.5]], maxlen=2, dtype="float32", value=-1)
+    assert padded.tolist() == [[-1, 0.5]]
+    assert padded.dtype == np.float32
+
+
+def test_arrays_are_padded_too_and_nothing_given_is_changed():
+    sequences = [np.array([1, 2, 3]), [4]]
+    assert pad_sequences(sequences, maxlen=2).tolist() == [[2, 3], [0, 4]]
+    assert sequences[0].tolist() == [1, 2, 3]
+    assert sequences[1] == [4]
+
+
+def test_wrong_padding_arguments_are_refused_by_name():
+    with pytest.raises(ValueError, match="padding must be 'pre' or 'post', got 'left'"):
+        pad_sequences([[1]], padding="left")
+    with pytest.raises(ValueError, match="truncating must be 'pre' or 'post', got 'right'"):
+        pad_sequences([[1]], truncating="right")
+    with pytest.raises(ValueError, match=r"maxlen must be at least 1.*got 0"):
+        pad_sequences([[1]], maxlen=0)
+
+
+@pytest.mark.parametrize("sequences", [[[1], 2], [[1], "the cat"]])
+def test_what_is_no_list_of_lists_is_refused_with_the_remedy(sequences):
+    with pytest.raises(TypeError, match=r"sequences\[1\] must be a list of numbers.*texts_to_sequences"):
+        pad_sequences(sequences)

@@ -1,0 +1,217 @@
+"""Training learns, repeats bit for bit, takes reviews of any length, and says what is wrong with its input."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minilstm import LSTM, Dense, Dropout, Embedding, Sequential, pad_sequences
+from minilstm.losses import BinaryCrossentropy
+from minilstm.optimizers import Adam
+from minilstm.training import batches
+
+
+def small(seed=0, mask_zero=False, **settings):
+    model = Sequential(
+        [Embedding(20, 4, mask_zero=mask_zero), Dropout(0.1), LSTM(6), Dense(1, "sigmoid")], seed=seed, **settings
+    )
+    model.compile(loss="binary_crossentropy", optimizer=Adam(0.01), metrics=["accuracy"])
+    return model
+
+
+def reviews(N=60, seed=0, longest=12):
+    """Made-up reviews: positive where the word 7 occurs."""
+    rng = np.random.default_rng(seed)
+    x = [rng.integers(1, 20, rng.integers(1, longest)) for _ in range(N)]
+    return x, np.array([int(7 in row) for row in x])
+
+
+X, Y = reviews()
+
+
+def same(a, b):
+    return all(np.array_equal(p, q) for p, q in zip(a.get_weights(), b.get_weights(), strict=True))
+
+
+def test_it_learns_to_spot_a_word():
+    x, y = reviews(600)
+    model = small()
+    history = model.fit(x, y, epochs=12, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0] / 2
+    assert model.evaluate(*reviews(200, seed=1), verbose=0)[1] > 0.95
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_same_seed_repeats_a_run_bit_for_bit_and_another_does_not(dtype):
+    one, two, other = small(dtype=dtype), small(dtype=dtype), small(seed=1, dtype=dtype)
+    histories = [m.fit(X, Y, epochs=2, verbose=0).history for m in (one, two, other)]
+    assert same(one, two)
+    assert histories[0] == histories[1] != histories[2]
+
+
+def test_what_the_user_gave_stays_as_it_was():
+    x, y = [row.copy() for row in X], Y.copy()
+    small().fit(x, y, epochs=1, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(x, X, strict=True))
+    assert np.array_equal(y, Y)
+
+
+def test_one_step_moves_the_weights_against_the_gradient_of_the_loss():
+    model = Sequential([Embedding(20, 4), LSTM(6), Dense(1, "sigmoid")], seed=0, dtype="float64")
+    model.compile(loss="binary_crossentropy", optimizer="sgd")
+    before, loss = model.params, BinaryCrossentropy()
+    before = {name: p.copy() for name, p in before.items()}
+    x, y = np.array([[1, 2, 3]]), np.array([[1.0]])
+    p, caches = model.forward(x)
+    grads = model.backward(loss.backward(p, y), caches)
+    model.fit(x, [1], verbose=0)
+    for name, after in model.params.items():
+        np.testing.assert_allclose(after, before[name] - 0.01 * grads[name], rtol=0, atol=1e-16)
+
+
+def test_ragged_lists_arrays_and_lists_of_lists_are_the_same_reviews():
+    expected = small().predict(X, verbose=0)
+    assert np.array_equal(small().predict([row.tolist() for row in X], verbose=0), expected)
+    alone = [small().predict([row], verbose=0)[0] for row in X]
+    np.testing.assert_allclose(alone, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("padding", ["pre", "post"])
+def test_with_mask_zero_padding_is_dropped_at_the_door_wherever_it_stands(padding):
+    padded = pad_sequences(X, maxlen=15, padding=padding)
+    assert np.array_equal(small(mask_zero=True).predict(padded, verbose=0), small().predict(X, verbose=0))
+
+
+def test_without_mask_zero_an_array_is_taken_as_it_is():
+    padded = pad_sequences(X, maxlen=15)
+    model = small()
+    assert np.array_equal(model.predict(padded, verbose=0, batch_size=60), model.forward(padded)[0])
+
+
+@pytest.mark.parametrize("x", [[[]], [[], [3, 4]], [[0, 0]]])
+def test_an_empty_review_is_no_error_in_predict(x):
+    p = small(mask_zero=True).predict(x, verbose=0)
+    assert p.shape == (len(x), 1)
+    assert np.isfinite(p).all()
+
+
+def test_predictions_come_in_the_order_of_the_reviews():
+    p = small().predict(X, batch_size=7, verbose=0)
+    backwards = small().predict(X[::-1], batch_size=7, verbose=0)
+    np.testing.assert_allclose(backwards[::-1], p, atol=1e-6)
+
+
+def test_evaluate_gives_loss_and_accuracy_of_the_predictions():
+    model = small()
+    p = model.predict(X, verbose=0)[:, 0].astype("float64")
+    loss, accuracy = model.evaluate(X, Y, batch_size=7, verbose=0)
+    assert loss == pytest.approx(-np.log(np.where(Y == 1, p, 1 - p)).mean(), rel=1e-5)
+    assert accuracy == pytest.approx(((p > 0.5) == Y).mean())
+
+
+def test_without_metrics_evaluate_gives_the_loss_alone():
+    model = small()
+    model.compile()
+    assert len(model.evaluate(X, Y, verbose=0)) == 1
+
+
+def test_a_model_of_plain_numbers_trains_too():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((200, 5))
+    model = Sequential([Dense(1, "sigmoid")], seed=0)
+    model.compile(optimizer=Adam(0.1), metrics=["accuracy"])
+    model.fit(x, x[:, 0] > 0, epochs=10, verbose=0)
+    assert model.evaluate(x, x[:, 0] > 0, verbose=0)[1] > 0.95
+
+
+def test_sequences_of_vectors_go_into_an_lstm_without_an_embedding():
+    model = Sequential([LSTM(3, return_sequences=True)], seed=0)
+    assert model.predict(np.zeros((2, 5, 4)), verbose=0).shape == (2, 5, 3)
+
+
+def test_validation_split_holds_out_the_end():
+    one, two = small(), small()
+    a = one.fit(X, Y, epochs=1, verbose=0, validation_split=0.25).history
+    b = two.fit(X[:45], Y[:45], epochs=1, verbose=0, validation_data=(X[45:], Y[45:])).history
+    assert a == b
+    assert set(a) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+
+
+def test_shuffle_false_keeps_the_order():
+    seen = []
+
+    class Spy(Embedding):
+        def forward(self, x, lengths=None, train=False, rng=None):
+            if train:
+                seen.extend(x[np.arange(len(x)), 0].tolist())
+            return super().forward(x, lengths, train, rng)
+
+    model = Sequential([Spy(20, 2), LSTM(2), Dense(1, "sigmoid")], seed=0)
+    model.compile()
+    model.fit(X, Y, batch_size=7, verbose=0, shuffle=False)
+    assert seen == [row[0] for row in X]
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=300), st.integers(1, 9), st.booleans())
+def test_batches_hold_every_row_once_and_at_most_batch_size(lengths, batch_size, shuffled):
+    rng = np.random.default_rng(0) if shuffled else None
+    groups = list(batches(np.array(lengths), batch_size, rng))
+    assert sorted(np.concatenate(groups).tolist()) == list(range(len(lengths)))
+    assert max(map(len, groups)) <= batch_size
+
+
+def test_batches_put_similar_lengths_together_and_save_most_of_the_padding():
+    rng = np.random.default_rng(0)
+    lengths = rng.geometric(1 / 200, 3000)
+    padded = sum(len(rows) * lengths[rows].max() for rows in batches(lengths, 32, rng))
+    assert padded < 1.1 * lengths.sum()
+
+
+def bad_labels(y):
+    return lambda: small().fit(X, y, verbose=0)
+
+
+def bad_reviews(x):
+    return lambda: small().predict(x, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (bad_reviews([]), ValueError, "x is empty"),
+        (bad_reviews("a great film"), TypeError, "x is a str, expected a list of lists of token ids"),
+        (bad_reviews(["a great film"]), TypeError, r"x\[0\] holds .*Tokenizer.texts_to_sequences"),
+        (bad_reviews([[1, 2], [1.5]]), TypeError, r"x\[1\] holds float64, expected token ids"),
+        (bad_reviews([[1, 2], [[1]]]), ValueError, r"x\[1\] has shape \(1, 1\)"),
+        (bad_reviews([1, 2, 3]), ValueError, r"x\[0\] has shape \(\)"),
+        (bad_reviews([[1, 20]]), ValueError, "token 20 is outside 0 to 19.*Tokenizer"),
+        (bad_reviews([[1, -1]]), ValueError, "token -1 is outside 0 to 19"),
+        (bad_reviews(np.array([[1, 20]])), ValueError, "token 20 is outside 0 to 19"),
+        (bad_reviews(np.array([[1.0, 2.0]])), TypeError, "x is float64, expected token ids"),
+        (bad_reviews(np.array([1, 2])), ValueError, r"x has shape \(2,\), expected \(N, T\)"),
+        (bad_reviews(None), TypeError, "x is a NoneType"),
+        (bad_labels(Y[:-1]), ValueError, "y has 59 labels, but x has 60 samples"),
+        (bad_labels(np.stack([Y, Y], axis=1)), ValueError, r"y has shape \(60, 2\), expected \(60, 1\)"),
+        (bad_labels(Y + 1), ValueError, "y goes from 1 to 2, expected 0"),
+        (bad_labels(np.where(Y, "pos", "neg")), TypeError, "expected numbers: 1 for positive"),
+        (bad_labels(np.where(Y, np.nan, 0)), ValueError, "y holds NaN"),
+        (lambda: small().fit(X, Y, batch_size=0), ValueError, "batch_size must be at least 1, got 0"),
+        (lambda: small().fit(X, Y, epochs=1.5), TypeError, "epochs must be a whole number, got 1.5"),
+        (lambda: small().fit(X, Y, validation_split=1), ValueError, "validation_split is 1"),
+        (lambda: small().predict(X, batch_size=0), ValueError, "batch_size"),
+        (lambda: small().evaluate(X, Y, batch_size=-1), ValueError, "batch_size"),
+        (lambda: small().fit(X, Y, callbacks=["early"]), TypeError, "'early' is no callback"),
+        (lambda: Sequential([Embedding(20, 2), Dense(1)]).fit(X, Y), ValueError, "no loss yet; call model.compile"),
+        (lambda: Sequential([Dense(1)]).predict(["text"]), TypeError, "expected numbers"),
+        (lambda: Sequential([Dense(1)]).predict(np.ones(3)), ValueError, r"x has shape \(3,\)"),
+        (lambda: Sequential([Dense(1)]).predict([[np.nan]]), ValueError, "x holds NaN"),
+        (
+            lambda: Sequential([Embedding(20, 2), LSTM(2, return_sequences=True)]).predict(X),
+            ValueError,
+            "time axis.*pad_sequences",
+        ),
+    ],
+)
+def test_bad_input_is_named_with_what_was_expected_and_what_to_do(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
