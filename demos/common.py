@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,11 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
-from minilstm import Adam, EarlyStopping, Sequential, Tokenizer
+from minilstm import EarlyStopping, RMSprop, Sequential, Tokenizer
 from minilstm.datasets import load_builtin, load_imdb
 from minilstm.layer import Array
+
+IMDB, BUILTIN = "IMDB", "the built-in corpus (not IMDB)"
 
 NO_IMDB = """\
 ============================================================================================
@@ -36,6 +39,13 @@ examples:
 """
 
 
+SETTINGS: dict[str, dict[str, Any]] = {
+    IMDB: {"epochs": 8, "vocab_size": 5000, "maxlen": 300, "dropout": 0.5, "learning_rate": 0.002},
+    BUILTIN: {"epochs": 8, "vocab_size": 200, "maxlen": 50, "dropout": 0.0, "learning_rate": 0.005},
+}
+"""What suits each corpus, unless the command line says otherwise."""
+
+
 def options(description: str, name: str) -> argparse.Namespace:
     """Read the command line of a demo."""
     parser = argparse.ArgumentParser(
@@ -43,23 +53,30 @@ def options(description: str, name: str) -> argparse.Namespace:
         epilog=EXAMPLES.format(name=name),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add("--data", metavar="PATH", help="IMDB archive or folder, or 'builtin' (default: MINILSTM_DATA, else download)")
-    add("--reviews", type=int, default=5000, help="how many to train on, and as many others to test on (%(default)s)")
-    add("--epochs", type=int, default=8, help="how often to go through them, at most (%(default)s)")
-    add("--seed", type=int, default=0, help="the same seed repeats a run (%(default)s)")
-    add("--vocab-size", type=int, default=5000, help="how many words to know (%(default)s)")
-    add("--maxlen", type=int, default=200, help="read the last so many words of a review (%(default)s)")
-    add("--embedding-dims", type=int, default=32, help="numbers for a word (%(default)s)")
-    add("--hidden-dims", type=int, default=32, help="numbers in the LSTM's state (%(default)s)")
-    add("--dropout", type=float, default=0.5, help="share of numbers hidden while training (%(default)s)")
-    add("--batch-size", type=int, default=32, help="reviews for one step (%(default)s)")
-    add("--learning-rate", type=float, default=0.003, help="size of a step of Adam (%(default)s)")
+
+    def add(option: str, kind: Callable[[str], Any], text: str, default: Any = None) -> None:
+        key = option[2:].replace("-", "_")
+        usual = default if default is not None else f"{SETTINGS[IMDB][key]}; built-in corpus {SETTINGS[BUILTIN][key]}"
+        parser.add_argument(option, type=kind, default=default, metavar="N", help=f"{text} (default: {usual})")
+
+    parser.add_argument(
+        "--data", metavar="PATH", help="IMDB archive or folder, or 'builtin' (default: $MINILSTM_DATA, else download)"
+    )
+    add("--reviews", int, "how many to train on, and as many others to test on", 5000)
+    add("--epochs", int, "how often to go through them, at most")
+    add("--seed", int, "the same seed repeats a run", 0)
+    add("--vocab-size", int, "how many words to know")
+    add("--maxlen", int, "how many words of a review to read, the last ones")
+    add("--embedding-dims", int, "numbers for a word", 32)
+    add("--hidden-dims", int, "numbers in the LSTM's state", 64)
+    add("--dropout", float, "share of numbers hidden while training")
+    add("--batch-size", int, "reviews for one step", 32)
+    add("--learning-rate", float, "size of a step of RMSprop")
     return parser.parse_args()
 
 
 def load(config: argparse.Namespace) -> tuple[str, list[tuple[list[str], Array]]]:
-    """Get the reviews: what they are, and (texts, labels) for training, validation and test.
+    """Get the reviews: which they are, and (texts, labels) for training, validation and test.
 
     A tenth of the training part is cut off for validation, to stop in time. A path that was given and is wrong is
     an error. Where none was given and the download fails, the built-in corpus steps in.
@@ -70,10 +87,10 @@ def load(config: argparse.Namespace) -> tuple[str, list[tuple[list[str], Array]]
         except (ConnectionError, ModuleNotFoundError) as error:
             print(NO_IMDB.format(error=error))
         else:
-            return "IMDB", list(parts)
+            return IMDB, list(parts)
     (X, y), test = load_builtin(config.reviews, config.seed)
     cut = len(X) // 10
-    return "the built-in corpus (not IMDB)", [(X[cut:], y[cut:]), (X[:cut], y[:cut]), test]
+    return BUILTIN, [(X[cut:], y[cut:]), (X[:cut], y[:cut]), test]
 
 
 def bag_of_words(train: list[list[int]], y_train: Array, test: list[list[int]], y_test: Array, V: int) -> float:
@@ -92,43 +109,46 @@ def bag_of_words(train: list[list[int]], y_train: Array, test: list[list[int]], 
 def run(make_model: Callable[[argparse.Namespace], Sequential], description: str, file: str) -> None:
     """Train the model of a demo and say how well it does."""
     config = options(description, Path(file).name)
-    name, parts = load(config)
-    texts = parts[0][0]
-    print(f"{description.splitlines()[0]}\n\ndata: {name}, {len(texts):,} reviews to train on")
+    try:
+        corpus, parts = load(config)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"{Path(file).name}: {error}")
+    for key, setting in SETTINGS[corpus].items():
+        if getattr(config, key) is None:
+            setattr(config, key, setting)
+    print(f"{description.splitlines()[0]}\n\ndata: {len(parts[0][0]):,} reviews of {corpus} to train on\n")
 
     tokenizer = Tokenizer(num_words=config.vocab_size)
-    tokenizer.fit_on_texts(texts)
-    (x, y), (x_val, y_val), (x_test, y_test) = [(tokenizer.texts_to_sequences(X), y) for X, y in parts]
-    last_words = [[s[-config.maxlen :] for s in sequences] for sequences in (x, x_val, x_test)]
+    tokenizer.fit_on_texts(parts[0][0])
+    whole = [tokenizer.texts_to_sequences(texts) for texts, _ in parts]
+    x, x_val, x_test = [[review[-config.maxlen :] for review in reviews] for reviews in whole]
+    y, y_val, y_test = [labels for _, labels in parts]
 
     model = make_model(config)
-    model.compile(
-        loss="binary_crossentropy",
-        optimizer=Adam(config.learning_rate, global_clipnorm=1.0),
-        metrics=["accuracy"],
-    )
-    print()
     model.summary()
     print()
+    model.compile(
+        loss="binary_crossentropy",
+        optimizer=RMSprop(config.learning_rate, global_clipnorm=1.0),
+        metrics=["accuracy"],
+    )
     start = time.perf_counter()
     model.fit(
-        last_words[0],
+        x,
         y,
         batch_size=config.batch_size,
         epochs=config.epochs,
-        validation_data=(last_words[1], y_val),
+        validation_data=(x_val, y_val),
         callbacks=[EarlyStopping("val_loss", patience=3, restore_best_weights=True)],
     )
     seconds = time.perf_counter() - start
-    _, accuracy = model.evaluate(last_words[2], y_test, batch_size=128)
-    baseline = bag_of_words(x, y, x_test, y_test, config.vocab_size)
+    _, accuracy = model.evaluate(x_test, y_test, batch_size=128)
+    baseline = bag_of_words(whole[0], y, whole[2], y_test, config.vocab_size)
 
-    print(f"\nresult on {len(x_test):,} other reviews of {name}")
-    print(f"  {' > '.join(type(layer).__name__ for layer in model.layers)}: accuracy {accuracy:.1%}")
-    print(f"  bag of words, same reviews: accuracy {baseline:.1%}")
-    print(f"  training took {seconds:.1f} s\n\nsome of them, and what the model says:")
-    p = model.predict(last_words[2][:6])[:, 0]
-    for text, label, positive in zip(parts[2][0][:6], y_test, p, strict=False):
-        verdict, sure = ("positive", positive) if positive > 0.5 else ("negative", 1 - positive)
-        mark = "right" if (positive > 0.5) == label else "WRONG"
-        print(f"  {mark}: {verdict}, {sure:.0%} sure    ...{' '.join(text.split())[-70:]}")
+    name = " > ".join(type(layer).__name__ for layer in model.layers)
+    print(f"\naccuracy on {len(x_test):,} other reviews of {corpus}, after {seconds:.1f} s of training")
+    print(f"  {accuracy:6.1%}  {name}\n  {baseline:6.1%}  bag of words, trained on the same reviews\n")
+    print("how some of these reviews end, and what the model says of each:")
+    for text, label, p in zip(parts[2][0][:6], y_test, model.predict(x_test[:6])[:, 0], strict=False):
+        verdict = f"positive, {p:.0%} sure" if p > 0.5 else f"negative, {1 - p:.0%} sure"
+        print(f"  {'right' if (p > 0.5) == label else 'WRONG'}  {verdict:<18}  ...{' '.join(text.split())[-70:]}")

@@ -137,9 +137,7 @@ def _worst(got: Array, expected: Array) -> float:
     return float(difference / scale) if scale else float(difference)
 
 
-def _complex_step(
-    what: str, f: Callable[[Arrays], Any], arrays: Arrays, name: str, h: float = 1e-30
-) -> Array:
+def _complex_step(what: str, f: Callable[[Arrays], Any], arrays: Arrays, name: str, h: float = 1e-30) -> Array:
     """Equation (1) for every entry of ``arrays[name]``."""
     probe = {k: a.astype(np.complex128) if a.dtype.kind == "f" else a for k, a in arrays.items()}
     slope = np.empty(arrays[name].shape)

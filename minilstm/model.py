@@ -146,10 +146,12 @@ class Sequential:
 
         Raises:
             ValueError: an unknown name; the message lists those there are.
+            TypeError: something that is neither a name nor an object of the right kind.
         """
-        known = ("accuracy", "acc")
+        if isinstance(metrics, str):
+            raise TypeError(f"metrics is a str, expected a list; write metrics=[{metrics!r}]")
         for metric in metrics or []:
-            if metric not in known:
+            if metric not in ("accuracy", "acc"):
                 raise ValueError(f"metrics: {metric!r} is unknown; choose 'accuracy'")
         self.optimizer, self.loss = get_optimizer(optimizer), get_loss(loss)
         self.metrics = ["accuracy"] if metrics else []

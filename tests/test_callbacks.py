@@ -1,10 +1,12 @@
 """Callbacks are called in Keras's order with Keras's names; History, EarlyStopping and the progress lines."""
 
+import functools
 import io
 import sys
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from minilstm import Callback, Dense, EarlyStopping, Sequential
 from minilstm.callbacks import History, Progress
@@ -151,7 +153,7 @@ def test_a_terminal_gets_a_bar_with_time_left_loss_and_accuracy(monkeypatch):
 
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setenv("TQDM_MININTERVAL", "0")
+    monkeypatch.setattr("minilstm.callbacks.tqdm", functools.partial(tqdm, mininterval=0))
     model().fit(X, Y, batch_size=1, epochs=1, verbose=1)
     assert "epoch 1/1" in screen.getvalue()
     assert "loss=" in screen.getvalue()

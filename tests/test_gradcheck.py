@@ -55,7 +55,9 @@ def test_a_bug_planted_in_the_lstm_is_found(bug, tmp_path, monkeypatch):
     source = Path(lstm_module.__file__).read_text(encoding="utf-8")
     assert source.count(right) == 1, "the line has changed: plant the bug anew"
     file = tmp_path / "lstm_with_a_bug.py"
-    file.write_text(source.replace(right, wrong).replace("@kernels.twin(", "@(lambda _: lambda plain: plain)("), "utf-8")
+    file.write_text(
+        source.replace(right, wrong).replace("@kernels.twin(", "@(lambda _: lambda plain: plain)("), "utf-8"
+    )
     spec = importlib.util.spec_from_file_location("lstm_with_a_bug", file)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "lstm_with_a_bug", module)

@@ -129,7 +129,7 @@ def test_a_layer_shows_the_call_that_makes_it():
 def test_the_base_layer_says_which_method_is_missing(rng):
     from minilstm import Layer
 
-    with pytest.raises(NotImplementedError, match="Layer.build is missing"):
+    with pytest.raises(NotImplementedError, match=r"Layer\.build is missing"):
         Layer().build((3,), rng, "float32")
     with pytest.raises(NotImplementedError, match="forward is missing"):
         Layer().forward(np.ones(1))

@@ -241,14 +241,14 @@ def _wanted(name: str) -> bool:
 
 def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the files that matter."""
-    for file in tqdm(_wanted_files(folder), desc=f"reading {folder.name}", unit=" files", leave=False):
+    for file in tqdm(_wanted_files(folder), desc=f"reading {folder.name}", unit=" files", leave=False, disable=None):
         yield file.as_posix(), file.read_bytes()
 
 
 def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the files that matter, in one pass."""
     size = archive.stat().st_size
-    progress = tqdm(total=size, desc=f"reading {archive.name}", unit="B", unit_scale=True, leave=False)
+    progress = tqdm(total=size, desc=f"reading {archive.name}", unit="B", unit_scale=True, leave=False, disable=None)
     try:
         with archive.open("rb") as file, progress:
             packed = file.read(2) == b"\x1f\x8b"  # the mark of gzip, a layer that some browsers take off
