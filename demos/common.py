@@ -49,9 +49,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def options(description: str, name: str) -> argparse.Namespace:
     """Read the command line of a demo."""
     parser = argparse.ArgumentParser(
-        description=description,
-        epilog=EXAMPLES.format(name=name),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=description, epilog=EXAMPLES.format(name=name), formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
     def add(option: str, kind: Callable[[str], Any], text: str, default: Any = None) -> None:
@@ -128,9 +126,7 @@ def run(make_model: Callable[[argparse.Namespace], Sequential], description: str
     model.summary()
     print()
     model.compile(
-        loss="binary_crossentropy",
-        optimizer=RMSprop(config.learning_rate, global_clipnorm=1.0),
-        metrics=["accuracy"],
+        loss="binary_crossentropy", optimizer=RMSprop(config.learning_rate, global_clipnorm=1.0), metrics=["accuracy"]
     )
     start = time.perf_counter()
     model.fit(

@@ -3,6 +3,7 @@
 Every forward and backward pass is written by hand in NumPy, has a numba twin where that pays, and is proven by
 gradient checks. Read the files in this order:
 
+    text.py               from texts to token ids (to use; no need to study it)
     layer.py              the contract that every layer keeps
     activations.py        tanh, sigmoid, relu and their derivatives
     initializers.py       how weights start
@@ -13,7 +14,8 @@ gradient checks. Read the files in this order:
     losses.py             how wrong is the verdict
     model.py              layers in a row; the chain rule in five lines
     optimizers.py         from gradient to step
-    training.py           fit, evaluate, predict; then callbacks.py
+    training.py           fit, evaluate, predict
+    callbacks.py          what happens beside the training: history, early stopping, progress
     gradcheck.py          how all of it is proven
     kernels.py            the same loops, fast
 """

@@ -33,7 +33,10 @@ def tanh_backward(dy: Array, y: Array) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """(2), elementwise. By way of tanh, which NumPy computes fast and which cannot overflow."""
+    """(2), elementwise. By way of tanh, which NumPy computes fast and which cannot overflow.
+
+    The error is 6e-8 in float32, absolute, not relative: near 0 few digits are right.
+    """
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
@@ -66,28 +69,28 @@ class Activation(NamedTuple):
     """A function and its derivative by way of the output."""
 
     name: str
+    number: int  # by which the kernels know it
     forward: Callable[[Array], Array]
     backward: Callable[[Array, Array], Array]
 
 
 ACTIVATIONS = (
-    Activation("tanh", tanh, tanh_backward),
-    Activation("sigmoid", sigmoid, sigmoid_backward),
-    Activation("relu", relu, relu_backward),
-    Activation("linear", linear, linear_backward),
+    Activation("tanh", 0, tanh, tanh_backward),
+    Activation("sigmoid", 1, sigmoid, sigmoid_backward),
+    Activation("relu", 2, relu, relu_backward),
+    Activation("linear", 3, linear, linear_backward),
 )
-"""All activations. The kernels know each by its place in this tuple."""
+"""All activations, each at the place of its number."""
 
 
-def activation_number(name: str | None, symbol: str = "activation") -> int:
-    """Find the place in ``ACTIVATIONS`` of the activation called ``name``; None means "linear", as in Keras.
+def get_activation(name: str | None, symbol: str = "activation") -> Activation:
+    """Find an activation by its Keras name; None means "linear".
 
     Raises:
         ValueError: there is none of that name; the message lists those there are.
     """
-    names = [a.name for a in ACTIVATIONS]
-    if name is None:
-        name = "linear"
-    if name not in names:
-        raise ValueError(f"{symbol}={name!r} is unknown; choose one of {', '.join(map(repr, names))}")
-    return names.index(name)
+    for activation in ACTIVATIONS:
+        if activation.name == (name or "linear"):
+            return activation
+    names = ", ".join(repr(activation.name) for activation in ACTIVATIONS)
+    raise ValueError(f"{symbol}={name!r} is unknown; choose one of {names}")

@@ -28,7 +28,7 @@ class Callback:
 
     Attributes:
         model: the model in training.
-        params: what is known beforehand: epochs, steps (batches in an epoch), reviews, verbose.
+        params: what is known beforehand: epochs, steps (batches in an epoch), verbose.
     """
 
     model: Sequential
@@ -177,11 +177,10 @@ class Progress(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Draw the bar."""
         self.start = time.perf_counter()
-        self.seen = 0
         self.bar = tqdm(
             desc=f"epoch {epoch + 1}/{self.params['epochs']}",
-            total=self.params["reviews"],
-            unit=" reviews",
+            total=self.params["steps"],
+            unit=" batches",
             leave=False,
             disable=self.verbose != 1 or not sys.stderr.isatty(),
         )
@@ -189,9 +188,7 @@ class Progress(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Move the bar."""
         self.bar.set_postfix(_readable(logs), refresh=False)
-        seen = int((logs or {}).get("reviews", 0))
-        self.bar.update(seen - self.seen)
-        self.seen = seen
+        self.bar.update()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Replace the bar by a line."""
@@ -203,4 +200,4 @@ class Progress(Callback):
 
 def _readable(logs: Logs | None) -> dict[str, str]:
     """Round for the screen."""
-    return {name: f"{number:.4f}" for name, number in (logs or {}).items() if name != "reviews"}
+    return {name: f"{number:.4f}" for name, number in (logs or {}).items()}

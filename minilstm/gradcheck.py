@@ -14,6 +14,9 @@ Layers have many outputs, so f is their sum weighted at random, f = Σ dy ⊙ y.
 cannot tell one output from another. The error given is the worst over all entries of an array, relative to its
 largest gradient. Everything runs in float64.
 
+Which backward pass is checked? The one that would run: with numba on, the kernel's. ``python -m minilstm gradcheck``
+checks both; in your own code, ``with use_numba(False):`` checks the plain function.
+
 **Kinks.** ReLU and max have no derivative at their bends. Where the slopes on the two sides of x differ, (2) is
 meaningless; such entries are counted and left out of it. (1) compares real parts, stays on one side, and counts.
 
@@ -33,14 +36,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.layer import Array, Layer, Lengths
+from minilstm.layer import Array, Arrays, Layer, Lengths
 from minilstm.losses import Loss
 from minilstm.model import Sequential
 
 COMPLEX_LIMIT, CENTRAL_LIMIT = 1e-12, 1e-7
 """The largest relative errors that count as right."""
-
-Arrays = dict[str, Array]
 
 
 class Check(NamedTuple):

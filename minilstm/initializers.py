@@ -1,12 +1,12 @@
 """How weights start: large enough that signals survive, small enough that they do not explode.
 
-    (1) Glorot uniform   W ~ U(-a, a) with a = sqrt(6 / (fan_in + fan_out))    [Glorot & Bengio 2010, eq. 16]
-    (2) orthogonal       U = Q of a QR decomposition, signs of R made positive [Saxe et al. 2014]
-    (3) uniform          E ~ U(-0.05, 0.05), Keras's start for embeddings
+    (1) Glorot uniform   W uniform in ±a, a = sqrt(6 / (fan_in + fan_out))         [Glorot & Bengio 2010, eq. 16]
+    (2) orthogonal       U = Q of a QR decomposition, signs of R made positive     [Saxe et al. 2014]
+    (3) uniform          E uniform in ±0.05, Keras's start for embeddings
 
-An orthogonal U keeps the length of whatever it multiplies, so a gradient that runs back through many steps
-neither grows nor shrinks by U's doing. All draw in float64 and round once: one seed gives one start, whatever
-the dtype.
+An LSTM's U (H, 4H) gets orthonormal rows: h U is exactly as long as h, and dz Uᵀ is never longer than dz, so at the
+start U cannot make a gradient explode. It can make it fade; against that stands the cell, (3') in ``layers/lstm.py``.
+All draw in float64 and round once: one seed gives one start, whatever the dtype.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from minilstm.layer import Array
 def glorot_uniform(
     rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, ...], dtype: npt.DTypeLike
 ) -> Array:
-    """(1): the variance of activations and of gradients is kept, on average, from layer to layer."""
+    """(1), a compromise: variance 1/fan_in would keep the size of activations, 1/fan_out that of gradients."""
     a = np.sqrt(6.0 / (fan_in + fan_out))
     return rng.uniform(-a, a, shape).astype(dtype)
 

@@ -18,6 +18,9 @@ says where each ends. ``lengths=None`` means that every row is full. Two rules h
 
 1. ``forward`` never reads a padded step. So no result depends on what stands there.
 2. ``backward`` is the exact derivative of ``forward``. With rule 1, padded inputs get a gradient of exactly zero.
+
+An output may share memory with the cache: do not write into it. The functions at the end of this file only word error
+messages; skip them at first.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
+Arrays: TypeAlias = dict[str, Array]
 Lengths: TypeAlias = npt.NDArray[np.int64] | None
 Shape: TypeAlias = tuple[int | None, ...]
 """The shape of one sample, without the batch axis; None where it varies: ``(None, D)``, ``(H,)``."""
@@ -43,19 +47,8 @@ class Layer:
     """
 
     def __init__(self) -> None:
-        self.params: dict[str, Array] = {}
+        self.params: Arrays = {}
         self.name = type(self).__name__.lower()
-
-    def __repr__(self) -> str:
-        """Write the call that makes this layer; arguments kept by their own names, usual ones left out."""
-        told = []
-        for name, parameter in inspect.signature(type(self)).parameters.items():
-            value = getattr(self, name, parameter.default)
-            if parameter.default is parameter.empty:
-                told.append(repr(value))
-            elif value != parameter.default:
-                told.append(f"{name}={value!r}")
-        return f"{type(self).__name__}({', '.join(told)})"
 
     def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Make ``self.params`` for samples of shape ``d_in``, and return the shape of one output sample.
@@ -74,7 +67,7 @@ class Layer:
         """
         raise NotImplementedError(f"{type(self).__name__}.forward is missing: it returns (y, cache)")
 
-    def backward(self, dy: Array, cache: Any) -> tuple[Any, dict[str, Array]]:
+    def backward(self, dy: Array, cache: Any) -> tuple[Any, Arrays]:
         """From ``dy``, the gradient with respect to ``y``, compute ``dx`` and the gradients of the parameters.
 
         ``dx`` is None where the input is token ids, which have no gradient.
@@ -85,44 +78,65 @@ class Layer:
         """Give the lengths of the output rows; None where the output has no time axis."""
         return lengths
 
+    def __repr__(self) -> str:
+        """Write the call that makes this layer; arguments kept by their own names, usual ones left out."""
+        told = []
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, name, parameter.default)
+            if parameter.default is parameter.empty:
+                told.append("..." if value is parameter.empty else repr(value))
+            elif value != parameter.default:
+                told.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(told)})"
 
-def live_steps(lengths: Lengths, B: int, T: int) -> npt.NDArray[np.bool_]:
+
+def live_steps(lengths: Array, T: int) -> npt.NDArray[np.bool_]:
     """Tell words from padding: a mask (B, T), True where step t of row b lies within its length."""
-    if lengths is None:
-        return np.ones((B, T), bool)  # (B, T)
     return np.arange(T) < lengths[:, None]  # (B, T)
 
 
 def zero_padding(x: Array, lengths: Lengths) -> Array:
     """Copy ``x`` (B, T, ...) with zeros at its padded steps; ``x`` itself where nothing is padded."""
-    if lengths is None or np.all(lengths == x.shape[1]):
+    T = x.shape[1]
+    if lengths is None or np.all(lengths == T):
         return x
     x = x.copy()  # (B, T, ...)
-    x[~live_steps(lengths, *x.shape[:2])] = 0
+    x[~live_steps(lengths, T)] = 0
     return x
 
 
-def check_input(layer: Layer, x: Array, lengths: Lengths, axes: str, d: int | None) -> None:
-    """Raise unless ``x`` has the axes named (such as "B T D"), last size ``d``, and the layer's dtype.
+def check_input(layer: Layer, x: Array, lengths: Lengths, axes: str, last: int | None = None, kind: str = "fc") -> None:
+    """Raise unless ``x`` is as a layer wants it; the first line of every ``forward``.
+
+    Args:
+        layer: whose parameters' dtype x must have, unless x is token ids.
+        x: what came.
+        lengths: what came with it.
+        axes: what x should have, such as "B T D".
+        last: the size that the last axis should have; None for any.
+        kind: "fc" for floating-point numbers (and complex ones, in a gradient check), "iu" for token ids.
 
     Raises:
-        TypeError: ``x`` is no array, or its dtype is not that of the layer's parameters.
-        ValueError: wrong number of axes or features, or ``lengths`` that do not fit ``x``.
+        TypeError: x is no array, or of another dtype.
+        ValueError: another number of axes or features, or ``lengths`` that do not fit x.
     """
     who = type(layer).__name__
     names = axes.split()
-    expected = f"({', '.join(names[:-1])}, {names[-1] if d is None else d})"
+    expected = f"({', '.join(names[:-1])}, {names[-1] if last is None else last})"
     if not isinstance(x, np.ndarray):
         raise TypeError(f"{who}: x is a {type(x).__name__}, expected an array {expected}; use np.asarray(x)")
-    if x.ndim != len(names) or (d is not None and x.shape[-1] != d):
+    if x.ndim != len(names) or (last is not None and x.shape[-1] != last):
         raise ValueError(f"{who}: x has shape {x.shape}, expected {expected}")
+    if x.dtype.kind not in kind:
+        wanted = "token ids, an integer array" if kind == "iu" else "floating-point numbers"
+        raise TypeError(f"{who}: x is {x.dtype}, expected {wanted} {expected}; convert it with x.astype")
     for name, p in layer.params.items():
-        if p.dtype != x.dtype:
+        if p.dtype != x.dtype and kind != "iu":
             raise TypeError(
                 f"{who}: x is {x.dtype}, but {name} is {p.dtype}; "
                 f"convert it with x.astype(np.{p.dtype}), or build the layer with dtype {x.dtype}"
             )
-    if lengths is not None and "T" in names:
+    if len(names) > 1 and names[1] == "T":
         check_lengths(who, lengths, *x.shape[:2])
 
 

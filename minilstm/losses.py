@@ -1,14 +1,18 @@
 """Losses: one number for how wrong the predictions p are, given the truth y, and its gradient.
 
-For a batch of B rows with K outputs each; the mean over rows is taken, so that the step does not grow with B:
+For a batch of B rows with K outputs each. The mean over all B K numbers is taken, so that the size of a step does
+not depend on them:
 
     (1) binary cross-entropy, from probabilities   L = -mean(y log p + (1 - y) log(1 - p))
         (1')                                       dp = (p - y) / (p (1 - p)) / (B K)
-    (2) binary cross-entropy, from logits          p = sigmoid(z);  (2') dz = (p - y) / (B K)
+    (2) binary cross-entropy, from logits          L = mean(max(z, 0) - y z + log(1 + exp(-|z|)))
+        (2')                                       dz = (sigmoid(z) - y) / (B K)
     (3) mean squared error                         L = mean((p - y)²);  (3') dp = 2 (p - y) / (B K)
 
-In (1), p is first moved into [ε, 1 - ε] with ε = 1e-7, as Keras does: log 0 would be infinite. Where that
-changed p, its gradient is 0. In (2), log p is computed without forming p: log sigmoid(z) = -log(1 + exp(-z)).
+In (1), p is first moved into [ε, 1 - ε] with ε = 1e-7, as in Keras: log 0 would be infinite. Where that changed p,
+its gradient is 0, so a prediction that is wholly sure and wholly wrong teaches nothing. (2) is (1) at p = sigmoid(z),
+written so that nothing overflows, and teaches always: ``BinaryCrossentropy(from_logits=True)`` after a last layer
+without activation.
 """
 
 from __future__ import annotations
@@ -66,8 +70,8 @@ class BinaryCrossentropy(Loss):
         """Compute (1) or (2)."""
         if self.from_logits:
             z = p
-            positive = np.where(z.real > 0, z, -z)  # |z|, and complex-safe, (B, K)
-            return np.mean((z + positive) / 2 - y * z + np.log1p(np.exp(-positive)))  # (2)
+            size = np.where(z.real > 0, z, -z)  # |z|, complex-safe, (B, K)
+            return np.mean(np.where(z.real > 0, z, 0) - y * z + np.log1p(np.exp(-size)))  # (2)
         p = self._clip(p)
         return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))  # (1)
 
@@ -76,7 +80,8 @@ class BinaryCrossentropy(Loss):
         if self.from_logits:
             return (sigmoid(p) - y) / p.size  # (2'), (B, K)
         q = self._clip(p)
-        return np.where(q == p, (q - y) / (q * (1 - q)), 0).astype(p.dtype) / p.size  # (1'), (B, K)
+        dp = (q - y) / (q * (1 - q)) / p.size  # (1'), (B, K)
+        return np.where((q == p) | np.isnan(p), dp, np.zeros_like(p))
 
     def _clip(self, p: Array) -> Array:
         """Move p into [ε, 1 - ε]."""

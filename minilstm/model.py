@@ -71,12 +71,17 @@ class Sequential:
             raise TypeError(f"add: {layer!r} is no Layer{hint}")
         if any(layer is other for other in self.layers):
             raise ValueError(f"add: this {type(layer).__name__} is in the model already; make a second one")
+        if layer.params:
+            raise ValueError(
+                f"add: this {type(layer).__name__} has weights already, which would be lost; "
+                "make a new one and give it copies of them with set_weights"
+            )
         if getattr(layer, "return_state", False):
             raise ValueError(
                 "add: a layer with return_state=True gives three arrays; call it by hand, layer.forward(x)"
             )
         if not self.layers and isinstance(layer, Embedding):
-            self.shapes = [(layer.input_length,)]
+            self.shapes = [(layer.build_length,)]
         if self.shapes:
             self.shapes.append(layer.build(self.shapes[-1], self.rng, self.dtype))
         kind = type(layer).__name__.lower()
@@ -144,6 +149,8 @@ class Sequential:
     ) -> None:
         """Choose how to learn. Names are Keras's; an object of your own settings will do as well.
 
+        The model keeps a fresh copy of the optimiser, so that no state is carried over from another run.
+
         Raises:
             ValueError: an unknown name; the message lists those there are.
             TypeError: something that is neither a name nor an object of the right kind.
@@ -153,7 +160,7 @@ class Sequential:
         for metric in metrics or []:
             if metric not in ("accuracy", "acc"):
                 raise ValueError(f"metrics: {metric!r} is unknown; choose 'accuracy'")
-        self.optimizer, self.loss = get_optimizer(optimizer), get_loss(loss)
+        self.optimizer, self.loss = get_optimizer(optimizer).fresh(), get_loss(loss)
         self.metrics = ["accuracy"] if metrics else []
 
     def fit(

@@ -14,13 +14,12 @@ all gradients together is above ``global_clipnorm``, all are scaled down to it, 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
 
-from minilstm.layer import Array
-
-Arrays = dict[str, Array]
+from minilstm.layer import Array, Arrays
 
 
 class Optimizer:
@@ -32,7 +31,7 @@ class Optimizer:
 
     Attributes:
         iterations: t, how many steps were made.
-        state: what is carried from step to step, such as ``{"v": {"0.E": ..., ...}}``.
+        state: what is carried from step to step, such as ``{"v": {"lstm.W": ..., ...}}``.
 
     Raises:
         ValueError: η or ``global_clipnorm`` not above 0.
@@ -48,6 +47,12 @@ class Optimizer:
         self.learning_rate, self.global_clipnorm = learning_rate, global_clipnorm
         self.iterations = 0
         self.state: dict[str, Arrays] = {slot: {} for slot in self.slots}
+
+    def fresh(self) -> Optimizer:
+        """Copy the settings without the state, so that two models never share one."""
+        other = copy.copy(self)
+        other.iterations, other.state = 0, {slot: {} for slot in self.slots}
+        return other
 
     def step(self, params: Arrays, grads: Arrays) -> None:
         """Move every parameter, in place, by its gradient of the same name."""

@@ -51,14 +51,14 @@ def test_methods_are_called_in_order_with_the_numbers_so_far():
         "train begin",
         "epoch 0 begin",
         "batch 0 begin",
-        "batch 0 end ['accuracy', 'loss', 'reviews']",
+        "batch 0 end ['accuracy', 'loss']",
         "batch 1 begin",
-        "batch 1 end ['accuracy', 'loss', 'reviews']",
+        "batch 1 end ['accuracy', 'loss']",
         "epoch 0 end ['accuracy', 'loss', 'val_accuracy', 'val_loss']",
         "train end",
     ]
     assert spy.model is m
-    assert spy.params == {"epochs": 1, "steps": 2, "reviews": 20, "verbose": 0}
+    assert spy.params == {"epochs": 1, "steps": 2, "verbose": 0}
 
 
 def test_any_object_with_some_of_the_methods_will_do():

@@ -50,11 +50,7 @@ OWN = (
     "for me {thing} was {view}",
     "in the end {thing} was {view}",
 )
-OTHERS = (
-    "{who} thought {thing} was {view}",
-    "for {who} {thing} was {view}",
-    "{who} told me {thing} was {view}",
-)
+OTHERS = ("{who} thought {thing} was {view}", "for {who} {thing} was {view}", "{who} told me {thing} was {view}")
 PAIRS = ("{first}, but {last}", "{first}, yet {last}", "although {first}, {last}")
 FACTS = (
     "we saw it on a rainy Tuesday",

@@ -1,5 +1,8 @@
 """The layers, one file a concept: equations, forward, backward, cache, class, in that order in each.
 
+A forward function takes x, the parameters, the lengths and then the settings; it returns ``y, cache``. A backward
+function takes ``dy, cache`` and returns ``dx, grads``, and more where there is more.
+
 Read ``embedding.py`` first, since it is short, then ``lstm.py``, for which the project exists.
 """
 

@@ -20,35 +20,26 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.activations import ACTIVATIONS, activation_number
+from minilstm.activations import Activation, get_activation
 from minilstm.initializers import glorot_uniform
-from minilstm.layer import (
-    Array,
-    Layer,
-    Lengths,
-    Shape,
-    check_built,
-    check_input,
-    check_positive,
-    zero_padding,
-)
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, check_built, check_input, check_positive, zero_padding
 
 
 def dense_forward(
     x: Array, W: Array, b: Array, lengths: Lengths = None, activation: str | None = None
 ) -> tuple[Array, DenseCache]:
-    """Run (1) and (2). Cost: D H multiply-adds a row."""
-    phi = activation_number(activation)
+    """Run (1) and (2). Cost: D H multiply-adds a row or step."""
+    phi = get_activation(activation)
     x = zero_padding(x, lengths)  # (B, D) or (B, T, D)
-    y = ACTIVATIONS[phi].forward(x @ W + b)  # (1), (2), (B, H) or (B, T, H)
+    y = phi.forward(x @ W + b)  # (1), (2), (B, H) or (B, T, H)
     y = zero_padding(y, lengths)
     return y, DenseCache(x, y, lengths, W, phi)
 
 
-def dense_backward(dy: Array, cache: DenseCache) -> tuple[Array, dict[str, Array]]:
+def dense_backward(dy: Array, cache: DenseCache) -> tuple[Array, Arrays]:
     """Undo (2), then (1). Cost: twice that of forward."""
     x, y, lengths, W, phi = cache
-    dz = ACTIVATIONS[phi].backward(zero_padding(dy, lengths), y)  # (2'), the shape of y
+    dz = phi.backward(zero_padding(dy, lengths), y)  # (2'), the shape of y
     dx = dz @ W.T  # (1'), the shape of x
     D, H = W.shape
     x, dz = x.reshape(-1, D), dz.reshape(-1, H)  # steps become rows
@@ -62,7 +53,7 @@ class DenseCache(NamedTuple):
     y: Array  # (B, H) or (B, T, H)
     lengths: Lengths  # (B,) or None
     W: Array  # (D, H)
-    phi: int  # φ, as a place in activations.ACTIVATIONS
+    phi: Activation  # φ
 
 
 class Dense(Layer):
@@ -82,7 +73,7 @@ class Dense(Layer):
     def __init__(self, units: int, activation: str | None = None) -> None:
         super().__init__()
         check_positive("Dense", units=units)
-        activation_number(activation)
+        get_activation(activation)
         self.units, self.activation = int(units), activation
 
     def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
@@ -105,6 +96,6 @@ class Dense(Layer):
         check_input(self, x, lengths, "B T D" if steps else "B D", len(W))
         return dense_forward(x, W, b, lengths if steps else None, self.activation)
 
-    def backward(self, dy: Array, cache: DenseCache) -> tuple[Array, dict[str, Array]]:
+    def backward(self, dy: Array, cache: DenseCache) -> tuple[Array, Arrays]:
         """Give dx and the gradients of W and b."""
         return dense_backward(dy, cache)

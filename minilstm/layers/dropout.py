@@ -10,6 +10,8 @@ Backward::
 
     (2') dx = dy ⊙ m
 
+Shapes: x, m and y are alike, (B, D) or (B, T, D).
+
 Source: Srivastava et al. 2014.
 """
 
@@ -20,34 +22,36 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.layer import Array, Layer, Lengths, Shape, zero_padding
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, check_input, zero_padding
 
 
-def dropout_forward(
-    x: Array, rate: float, rng: np.random.Generator, lengths: Lengths = None
-) -> tuple[Array, DropoutCache]:
+def dropout_forward(x: Array, lengths: Lengths, rate: float, rng: np.random.Generator) -> tuple[Array, DropoutCache]:
     """Draw the mask (1) and apply it (2). The draw is in float32: half the bits serve as well."""
     keep = rng.random(x.shape, np.float32) >= rate  # the shape of x
     m = zero_padding(keep * x.real.dtype.type(1 / (1 - rate)), lengths)  # (1), the shape of x
-    return zero_padding(x, lengths) * m, DropoutCache(m)  # (2)
+    return zero_padding(x, lengths) * m, DropoutCache(m, lengths)  # (2)
 
 
-def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
+def dropout_backward(dy: Array, cache: DropoutCache) -> tuple[Array, Arrays]:
     """Undo (2)."""
-    return dy * cache.m  # (2')
+    m, lengths = cache
+    return zero_padding(dy, lengths) if m is None else dy * m, {}  # (2')
 
 
 class DropoutCache(NamedTuple):
     """What :func:`dropout_backward` needs."""
 
-    m: Array  # the shape of x
+    m: Array | None  # the shape of x; None where nothing was hidden
+    lengths: Lengths  # (B,) or None
 
 
 class Dropout(Layer):
-    """Hide a share of the input while training; pass it on as it is otherwise. Any shape.
+    """Hide a share of the input while training; pass it on as it is otherwise. (B, D) or (B, T, D).
 
     Args:
         rate: r, the share hidden, from 0 up to but not including 1.
+
+    Parameters: none.
 
     Raises:
         ValueError: ``rate`` outside [0, 1); no ``rng`` while training.
@@ -67,14 +71,15 @@ class Dropout(Layer):
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Array, DropoutCache]:
         """Hide a share of x if ``train``, with random numbers from ``rng``."""
-        lengths = lengths if x.ndim == 3 else None
-        if train and rng is None:
+        steps = isinstance(x, np.ndarray) and x.ndim == 3
+        check_input(self, x, lengths, "B T D" if steps else "B D")
+        lengths = lengths if steps else None
+        if not train or self.rate == 0:
+            return zero_padding(x, lengths), DropoutCache(None, lengths)
+        if rng is None:
             raise ValueError("Dropout: rng is None; training needs one, such as np.random.default_rng(0)")
-        if not train or rng is None or self.rate == 0:
-            m = zero_padding(np.ones(x.shape, x.real.dtype), lengths)  # the shape of x
-            return zero_padding(x, lengths), DropoutCache(m)
-        return dropout_forward(x, self.rate, rng, lengths)
+        return dropout_forward(x, lengths, self.rate, rng)
 
-    def backward(self, dy: Array, cache: DropoutCache) -> tuple[Array, dict[str, Array]]:
+    def backward(self, dy: Array, cache: DropoutCache) -> tuple[Array, Arrays]:
         """Give dx; there are no parameters."""
-        return dropout_backward(dy, cache), {}
+        return dropout_backward(dy, cache)

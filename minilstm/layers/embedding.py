@@ -1,14 +1,14 @@
 """Embedding: a learned vector for every word.
 
-Forward, for a token id n = tokens[b, t]::
+Forward, for a token id n = x[b, t]::
 
     (1)  y[b, t] = E[n]                          the n-th row of E; 0 at a padded step
 
 Backward: every place where a word stood adds its share to that word's row::
 
-    (1') dE[n] = Σ dy[b, t] over all b, t with tokens[b, t] = n
+    (1') dE[n] = Σ dy[b, t] over all b, t with x[b, t] = n
 
-Shapes: tokens (B, T) whole numbers from 0 to V - 1, E (V, D), y (B, T, D). It is the product of a one-hot
+Shapes: x (B, T) whole numbers from 0 to V - 1, E (V, D), y (B, T, D). It is the product of a one-hot
 matrix with E, without the zeros (Bengio et al. 2003 have it as the first layer of a language model).
 """
 
@@ -21,43 +21,34 @@ import numpy.typing as npt
 
 from minilstm import kernels
 from minilstm.initializers import uniform
-from minilstm.layer import (
-    Array,
-    Layer,
-    Lengths,
-    Shape,
-    check_built,
-    check_lengths,
-    check_positive,
-    zero_padding,
-)
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, check_built, check_input, check_positive, zero_padding
 
 
-def embedding_forward(tokens: Array, E: Array, lengths: Lengths = None) -> tuple[Array, EmbeddingCache]:
-    """Look up (1): tokens (B, T) to y (B, T, D). Cost: one copy of y."""
-    tokens = zero_padding(tokens, lengths)  # (B, T)
-    y = zero_padding(E[tokens], lengths)  # (1), (B, T, D)
-    return y, EmbeddingCache(tokens, lengths, len(E))
+def embedding_forward(x: Array, E: Array, lengths: Lengths = None) -> tuple[Array, EmbeddingCache]:
+    """Look up (1): token ids x (B, T) to y (B, T, D). Cost: a copy of y, two where rows are padded."""
+    x = zero_padding(x, lengths)  # (B, T)
+    y = zero_padding(E[x], lengths)  # (1), (B, T, D)
+    return y, EmbeddingCache(x, lengths, len(E))
 
 
-def embedding_backward(dy: Array, cache: EmbeddingCache) -> Array:
-    """Add up (1'): dy (B, T, D) to dE (V, D)."""
-    tokens, lengths, V = cache
+def embedding_backward(dy: Array, cache: EmbeddingCache) -> tuple[None, Arrays]:
+    """Add up (1'): dy (B, T, D) to dE (V, D). There is no dx."""
+    x, lengths, V = cache
     dE = np.zeros((V, dy.shape[2]), dy.dtype)  # (V, D)
-    scatter_add(dE, tokens, zero_padding(dy, lengths))
-    return dE
+    scatter_add(dE, x.astype(np.int64), np.ascontiguousarray(zero_padding(dy, lengths)))
+    return None, {"E": dE}
 
 
 @kernels.twin(kernels.scatter_add)
-def scatter_add(dE: Array, tokens: Array, dy: Array) -> None:
-    """Add dy[b, t] to the row tokens[b, t] of dE, in place, for all b and t."""
-    np.add.at(dE, tokens, dy)
+def scatter_add(dE: Array, x: Array, dy: Array) -> None:
+    """Add dy[b, t] to the row x[b, t] of dE, in place, for all b and t."""
+    np.add.at(dE, x, dy)
 
 
 class EmbeddingCache(NamedTuple):
     """What :func:`embedding_backward` needs."""
 
-    tokens: Array  # (B, T), 0 at padded steps
+    x: Array  # (B, T), 0 at padded steps
     lengths: Lengths  # (B,) or None
     V: int  # rows of E
 
@@ -71,7 +62,7 @@ class Embedding(Layer):
         mask_zero: id 0 is no word. ``fit``, ``predict`` and ``evaluate`` then drop zeros wherever they stand.
         input_length: T, where all texts have one fixed length; Flatten needs to know it.
 
-    Parameter: E (V, D), uniform in ±0.05.
+    Parameters: E (V, D) uniform in ±0.05.
 
     Raises:
         TypeError: a size that is no whole number, tokens that are no whole numbers.
@@ -87,6 +78,7 @@ class Embedding(Layer):
             check_positive("Embedding", input_length=input_length)
         self.input_dim, self.output_dim = int(input_dim), int(output_dim)
         self.mask_zero, self.input_length = mask_zero, input_length
+        self.build_length = None if mask_zero else input_length  # with zeros dropped, lengths differ after all
 
     def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Make E; samples have shape (T,), the output is (T, D)."""
@@ -100,18 +92,14 @@ class Embedding(Layer):
     ) -> tuple[Array, EmbeddingCache]:
         """Look up the vectors of the token ids x (B, T)."""
         (E,) = check_built(self, "E")
-        if not isinstance(x, np.ndarray) or x.dtype.kind not in "iu":
-            came = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
-            raise TypeError(f"Embedding: x is {came}, expected an integer array (B, T) of token ids")
-        if x.ndim != 2:
-            raise ValueError(f"Embedding: x has shape {x.shape}, expected (B, T): token ids")
-        check_lengths("Embedding", lengths, *x.shape)
-        check_tokens(zero_padding(x, lengths), self.input_dim)
+        check_input(self, x, lengths, "B T", kind="iu")
+        x = zero_padding(x, lengths)  # (B, T)
+        check_tokens(x, self.input_dim)
         return embedding_forward(x, E, lengths)
 
-    def backward(self, dy: Array, cache: EmbeddingCache) -> tuple[None, dict[str, Array]]:
-        """Give dE. There is no dx: token ids have no gradient."""
-        return None, {"E": embedding_backward(dy, cache)}
+    def backward(self, dy: Array, cache: EmbeddingCache) -> tuple[None, Arrays]:
+        """Give the gradient of E. There is no dx: token ids have no gradient."""
+        return embedding_backward(dy, cache)
 
 
 def check_tokens(tokens: Array, V: int) -> None:

@@ -9,15 +9,19 @@ One step, for a batch of rows (lower case: activations, upper case: weights; φ 
          g_t = φ(z_g)                           candidate: what to write
          o_t = σ(z_o)                           output gate: how much of the cell to show
     (3)  c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t        the cell: a sum, so that gradients survive
-    (4)  h_t = o_t ⊙ φ(c_t)                     the output, and what the next step sees
+    (4)  h_t = o_t ⊙ φ(c_t)                     the output y_t, and what the next step sees
 
 Backward runs the steps in reverse. h_t reaches the loss as the output y_t and by way of z_{t+1}; c_t by way of
-h_t and of c_{t+1}. With each numbered line undone in turn::
+c_{t+1} and of h_t. So two roads lead back to each step, (0'); then each numbered line is undone in turn::
 
+    (0') dh_t = dy_t + dz_{t+1} Uᵀ,  dc_t = dc_{t+1} ⊙ f_{t+1}      from outside after the last step: dh_T, dc_T
     (4') do_t = dh_t ⊙ φ(c_t),   dc_t += φ'(c_t) ⊙ dh_t ⊙ o_t
-    (3') df_t = dc_t ⊙ c_{t-1},  di_t = dc_t ⊙ g_t,  dg_t = dc_t ⊙ i_t,  dc_{t-1} = dc_t ⊙ f_t
+    (3') di_t = dc_t ⊙ g_t,  df_t = dc_t ⊙ c_{t-1},  dg_t = dc_t ⊙ i_t,  and dc_t ⊙ f_t for (0')
     (2') dz_i = σ'(z_i) ⊙ di_t, and so on for each gate
-    (1') dh_{t-1} = dz_t Uᵀ,  dx_t = dz_t Wᵀ,  dW = Σ_t x_tᵀ dz_t,  dU = Σ_t h_{t-1}ᵀ dz_t,  db = Σ_t dz_t
+    (1') dx_t = dz_t Wᵀ,  dW = Σ_t x_tᵀ dz_t,  dU = Σ_t h_{t-1}ᵀ dz_t,  db = Σ_t dz_t, and dz_t Uᵀ for (0')
+
+The end of (3') is why LSTMs work: where f is near 1, the gradient of the cell passes back unchanged. In a plain
+recurrent net every step multiplies it by a matrix and a slope, and after 50 steps nothing is left.
 
 Shapes: x (B, T, D), W (D, 4H), U (H, 4H), b (4H,), each gate, h_t and c_t (B, H). At a padded step h and c are
 carried on unchanged, so the last column of y is always the state after the last word.
@@ -35,18 +39,9 @@ import numpy as np
 import numpy.typing as npt
 
 from minilstm import kernels
-from minilstm.activations import ACTIVATIONS, activation_number
+from minilstm.activations import ACTIVATIONS, get_activation
 from minilstm.initializers import glorot_uniform, orthogonal
-from minilstm.layer import (
-    Array,
-    Layer,
-    Lengths,
-    Shape,
-    check_built,
-    check_input,
-    check_positive,
-    zero_padding,
-)
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, check_built, check_input, check_positive, zero_padding
 
 
 def lstm_forward(
@@ -63,14 +58,15 @@ def lstm_forward(
     """Run equations (1) to (4) over all steps: from x (B, T, D) to y (B, T, H) and the last h and c (B, H).
 
     The share of x in (1) needs no earlier step, so it is one product for all steps. What is left of (1) to (4)
-    is the loop over time, in :func:`lstm_steps_forward`. Cost: 8 B T H (D + H) multiply-adds, memory 7 B T H.
+    is the loop over time, in :func:`lstm_steps_forward`. Cost: 4 B T H (D + H) multiply-adds; the cache keeps
+    B T (D + 6H) numbers.
     """
-    phi, sigma = activation_number(activation), activation_number(recurrent_activation)
+    phi, sigma = get_activation(activation).number, get_activation(recurrent_activation).number
     B, T, D = x.shape
     if lengths is None:
         lengths = np.full(B, T)  # (B,)
     x = np.ascontiguousarray(zero_padding(x, lengths).swapaxes(0, 1))  # (T, B, D)
-    z = (x.reshape(T * B, D) @ W + b).reshape(T, B, 4 * len(U))  # (T, B, 4H)
+    z = (x.reshape(T * B, D) @ W + b).reshape(T, B, 4 * len(U))  # x W + b of (1), (T, B, 4H)
     gates, h, c = lstm_steps_forward(z, U, h0, c0, lengths, phi, sigma)
     y = h[1:].swapaxes(0, 1)  # (B, T, H)
     return (y, h[-1], c[-1]), LSTMCache(x, gates, h, c, lengths, W, U, phi, sigma)
@@ -82,7 +78,8 @@ def lstm_steps_forward(
 ) -> tuple[Array, Array, Array]:
     """Loop over time: from z = x W + b (T, B, 4H) to the gates (T, B, 4H), and h and c (T+1, B, H).
 
-    h[0] and c[0] are the initial state; h[t + 1] and c[t + 1] are the state after step t.
+    h[0] and c[0] are the initial state, so h[t] is h_{t-1} of the equations, the state before step t. While numba
+    is on, a kernel runs in place of this function; to change or debug it, set MINILSTM_NUMBA=0.
     """
     act, gate = ACTIVATIONS[phi].forward, ACTIVATIONS[sigma].forward
     T, B, H = len(z), *h0.shape
@@ -92,7 +89,7 @@ def lstm_steps_forward(
     h[0], c[0] = h0, c0
     for t in range(T):
         live = (t < lengths)[:, None]  # (B, 1)
-        z_i, z_f, z_g, z_o = np.split(z[t] + h[t] @ U, 4, axis=1)  # (1), (B, H) each
+        z_i, z_f, z_g, z_o = np.split(z[t] + h[t] @ U, 4, axis=1)  # (1) with h_{t-1} U, (B, H) each
         i, f, g, o = gate(z_i), gate(z_f), act(z_g), gate(z_o)  # (2), (B, H) each
         c_t = f * c[t] + i * g  # (3), (B, H)
         h_t = o * act(c_t)  # (4), (B, H)
@@ -102,9 +99,7 @@ def lstm_steps_forward(
     return gates, h, c
 
 
-def lstm_backward(
-    dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache
-) -> tuple[Array, dict[str, Array], Array, Array]:
+def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache) -> tuple[Array, Arrays, Array, Array]:
     """Undo :func:`lstm_forward`: from the gradients of y, of the last h and the last c to dx, grads, dh0 and dc0.
 
     ``dy`` is (B, T, H), or None where only the last state was used. The gradients of the weights are sums over
@@ -150,16 +145,16 @@ def lstm_steps_backward(
     dh, dc = dh_T, dc_T  # (B, H) each
     for t in reversed(range(len(gates))):
         live = (t < lengths)[:, None]  # (B, 1)
-        dh = dh + dy[t] if len(dy) else dh  # (B, H)
+        dh = dh + dy[t] if len(dy) else dh  # (0'), (B, H)
         i, f, g, o = np.split(gates[t], 4, axis=1)  # (B, H) each
-        phi_c = act(c[t + 1])  # (B, H)
-        do = dh * phi_c  # (4')
-        dc_t = dc + dact(dh * o, phi_c)  # (4')
-        df, di, dg = dc_t * c[t], dc_t * g, dc_t * i  # (3')
+        phi_c = act(c[t + 1])  # (B, H), once more rather than kept: a tanh costs less than B T H numbers
+        do = dh * phi_c  # (4'), (B, H)
+        dc_t = dc + dact(dh * o, phi_c)  # (4'), (B, H)
+        di, df, dg = dc_t * g, dc_t * c[t], dc_t * i  # (3'), (B, H) each
         dz_t = np.concatenate([dgate(di, i), dgate(df, f), dact(dg, g), dgate(do, o)], axis=1)  # (2'), (B, 4H)
         dz[t] = flush(np.where(live, dz_t, 0), tiny)
-        dc = np.where(live, flush(dc_t * f, tiny), dc)  # (3'), (B, H)
-        dh = flush(np.where(live, dz[t] @ U.T, dh), tiny)  # (1'), (B, H)
+        dc = np.where(live, flush(dc_t * f, tiny), dc)  # (0') of the step before, (B, H)
+        dh = flush(np.where(live, dz[t] @ U.T, dh), tiny)  # (0') of the step before, (B, H)
     return dz, dh, dc
 
 
@@ -178,7 +173,7 @@ class LSTMCache(NamedTuple):
     lengths: Array  # (B,)
     W: Array  # (D, 4H)
     U: Array  # (H, 4H)
-    phi: int  # φ, as a place in activations.ACTIVATIONS
+    phi: int  # φ, by its number in activations.ACTIVATIONS
     sigma: int  # σ, likewise
 
 
@@ -211,24 +206,20 @@ class LSTM(Layer):
     ) -> None:
         super().__init__()
         check_positive("LSTM", units=units)
-        self.units = int(units)
-        activation_number(activation)
-        activation_number(recurrent_activation, "recurrent_activation")
-        self.activation, self.recurrent_activation = activation, recurrent_activation
+        get_activation(activation)
+        get_activation(recurrent_activation, "recurrent_activation")
+        self.units, self.activation, self.recurrent_activation = int(units), activation, recurrent_activation
         self.return_sequences = return_sequences
         self.return_state = return_state
 
     def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Make W, U and b for samples of shape (T, D); the output is (T, H) or (H,)."""
-        if len(d_in) != 2:
+        if len(d_in) != 2 or d_in[1] is None:
             raise ValueError(
-                f"LSTM: a sample has shape {d_in}, expected (T, D): a vector for every step. If the layer before is "
-                "an LSTM too, give that one return_sequences=True"
+                f"LSTM: a sample has shape {d_in}, expected (T, D) with D known: a vector for every step. "
+                "If the layer before is an LSTM too, give that one return_sequences=True"
             )
-        T, D = d_in
-        if D is None:
-            raise ValueError(f"LSTM: the number of features D must be known, got a sample of shape {d_in}")
-        H = self.units
+        T, D, H = d_in[0], d_in[1], self.units
         b = np.zeros(4 * H, dtype)  # (4H,)
         b[H : 2 * H] = 1
         self.params = {
@@ -260,8 +251,12 @@ class LSTM(Layer):
         y = y if self.return_sequences else h_T  # (B, T, H) or (B, H)
         return ((y, h_T, c_T) if self.return_state else y), cache
 
-    def backward(self, dy: Any, cache: LSTMCache) -> tuple[Array, dict[str, Array]]:
-        """Give dx (B, T, D) and the gradients of W, U, b. For those of h0 and c0 call :func:`lstm_backward`."""
+    def backward(self, dy: Any, cache: LSTMCache) -> tuple[Array, Arrays]:
+        """Give dx (B, T, D) and the gradients of W, U, b.
+
+        The gradients of h0 and c0 are left out: over a text read in pieces this is truncated backpropagation, nothing
+        flows into the piece before. :func:`lstm_backward` gives them.
+        """
         zeros = np.zeros_like(cache.h[0])  # (B, H)
         dy, dh_T, dc_T = dy if self.return_state else (dy, zeros, zeros)
         if not self.return_sequences:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minilstm import __version__
+from minilstm import __version__, use_numba
 from minilstm.gradcheck import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Report, check_layer
 from minilstm.layer import Layer
 from minilstm.tools.gradcases import check_all
@@ -48,39 +48,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     check.add_argument("--no-complex-step", action="store_true", help="for layers that are not complex-safe")
     options = parser.parse_args(arguments)
+    if len(options.shape) not in (2, 3) or min(options.shape) < 1:
+        check.error(f"--shape is {' '.join(map(str, options.shape))}, expected B D or B T D, each at least 1")
     try:
-        return gradcheck(options.layers, options.shape, not options.no_complex_step)
+        layers = [make_layer(where) for where in options.layers]
     except (ValueError, TypeError) as error:
         print(f"gradcheck: {error}", file=sys.stderr)
         return 2
+    return gradcheck(layers, options.shape, not options.no_complex_step)
 
 
-def gradcheck(layers: Sequence[str], shape: Sequence[int], complex_step: bool) -> int:
-    """Print the table for the layers named, or for all of minilstm; return the exit code."""
-    reports = own_layers(layers, shape, complex_step) if layers else check_all()
-    print(HEADER)
+def gradcheck(layers: Sequence[Layer], shape: Sequence[int], complex_step: bool) -> int:
+    """Print the table for the layers given, or for all of minilstm; return the exit code.
+
+    All of minilstm is checked twice: the plain functions, which are there to be read, and the kernels.
+    """
     checks = []
-    for report in reports:
-        print("\n".join(report.lines()), flush=True)
-        checks += report.checks
+    for title, on in [("plain NumPy functions", False), ("numba kernels", True)][: 1 if layers else 2]:
+        print(f"{title}\n{HEADER}")
+        with use_numba(on):
+            for report in own_layers(layers, shape, complex_step) if layers else check_all():
+                print("\n".join(report.lines()), flush=True)
+                checks += report.checks
+        print()
     wrong = sum(not check.ok for check in checks)
     by_complex_step = [check.complex_step for check in checks if check.complex_step is not None]
     print(
-        f"\n{len(checks) - wrong} of {len(checks)} gradients right; worst relative error "
+        f"{len(checks) - wrong} of {len(checks)} gradients right; worst relative error "
         f"{max(by_complex_step, default=0):.1e} by complex step (limit {COMPLEX_LIMIT:.0e}), "
         f"{max(check.central for check in checks):.1e} by central differences (limit {CENTRAL_LIMIT:.0e})"
     )
     return 1 if wrong else 0
 
 
-def own_layers(layers: Sequence[str], shape: Sequence[int], complex_step: bool) -> Iterable[Report]:
-    """Check layers given as WHERE:NAME on random numbers; with a time axis, on padded rows too."""
-    if len(shape) not in (2, 3) or min(shape) < 1:
-        raise ValueError(f"--shape is {' '.join(map(str, shape))}, expected B D or B T D, each at least 1")
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal(shape)
-    made = [make_layer(where) for where in layers]
-    for layer in made:
+def own_layers(layers: Sequence[Layer], shape: Sequence[int], complex_step: bool) -> Iterable[Report]:
+    """Check layers on random numbers; with a time axis, on padded rows too."""
+    x = np.random.default_rng(0).standard_normal(shape)
+    for layer in layers:
         yield check_layer(layer, x, complex_step=complex_step)
         if len(shape) == 3:
             B, T, _ = shape

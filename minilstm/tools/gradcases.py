@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.gradcheck import Arrays, Report, check_layer, check_loss, check_model, compare
-from minilstm.layer import Array, Lengths
+from minilstm.gradcheck import Report, check_layer, check_loss, check_model, compare
+from minilstm.layer import Array, Arrays, Lengths
 from minilstm.layers import LSTM, Dense, Dropout, Embedding
 from minilstm.layers.lstm import lstm_backward, lstm_forward
 from minilstm.losses import BinaryCrossentropy, MeanSquaredError
