@@ -60,17 +60,28 @@ def options(description: str, name: str) -> argparse.Namespace:
     parser.add_argument(
         "--data", metavar="PATH", help="IMDB archive or folder, or 'builtin' (default: $MINILSTM_DATA, else download)"
     )
-    add("--reviews", int, "how many to train on, and as many others to test on", 5000)
-    add("--epochs", int, "how often to go through them, at most")
-    add("--seed", int, "the same seed repeats a run", 0)
-    add("--vocab-size", int, "how many words to know")
-    add("--maxlen", int, "how many words of a review to read, the last ones")
-    add("--embedding-dims", int, "numbers for a word", 32)
-    add("--hidden-dims", int, "numbers in the LSTM's state", 64)
+    add("--reviews", at_least(20), "how many to train on, and as many others to test on", 5000)
+    add("--epochs", at_least(1), "how often to go through them, at most")
+    add("--seed", at_least(0), "the same seed repeats a run", 0)
+    add("--vocab-size", at_least(2), "how many words to know")
+    add("--maxlen", at_least(1), "how many words of a review to read, the last ones")
+    add("--embedding-dims", at_least(1), "numbers for a word", 32)
+    add("--hidden-dims", at_least(1), "numbers in the LSTM's state", 64)
     add("--dropout", float, "share of numbers hidden while training")
-    add("--batch-size", int, "reviews for one step", 32)
+    add("--batch-size", at_least(1), "reviews for one step", 32)
     add("--learning-rate", float, "size of a step of RMSprop")
     return parser.parse_args()
+
+
+def at_least(low: int) -> Callable[[str], int]:
+    """Make a type for the command line: whole numbers from ``low`` on."""
+
+    def whole_number(text: str) -> int:
+        if not text.isdecimal() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"{text} is no whole number of at least {low}")
+        return int(text)
+
+    return whole_number
 
 
 def load(config: argparse.Namespace) -> tuple[str, list[tuple[list[str], Array]]]:
@@ -109,12 +120,20 @@ def run(make_model: Callable[[argparse.Namespace], Sequential], description: str
     config = options(description, Path(file).name)
     try:
         corpus, parts = load(config)
+        for key, setting in SETTINGS[corpus].items():
+            if getattr(config, key) is None:
+                setattr(config, key, setting)
+        model = make_model(config)
+        model.compile(
+            loss="binary_crossentropy",
+            optimizer=RMSprop(config.learning_rate, global_clipnorm=1.0),
+            metrics=["accuracy"],
+        )
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"{Path(file).name}: {error}")
-    for key, setting in SETTINGS[corpus].items():
-        if getattr(config, key) is None:
-            setattr(config, key, setting)
     print(f"{description.splitlines()[0]}\n\ndata: {len(parts[0][0]):,} reviews of {corpus} to train on\n")
+    model.summary()
+    print()
 
     tokenizer = Tokenizer(num_words=config.vocab_size)
     tokenizer.fit_on_texts(parts[0][0])
@@ -122,12 +141,6 @@ def run(make_model: Callable[[argparse.Namespace], Sequential], description: str
     x, x_val, x_test = [[review[-config.maxlen :] for review in reviews] for reviews in whole]
     y, y_val, y_test = [labels for _, labels in parts]
 
-    model = make_model(config)
-    model.summary()
-    print()
-    model.compile(
-        loss="binary_crossentropy", optimizer=RMSprop(config.learning_rate, global_clipnorm=1.0), metrics=["accuracy"]
-    )
     start = time.perf_counter()
     model.fit(
         x,

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from minilstm.kernels import must_compile
 from minilstm.layer import Array
+from minilstm.tools.checks import check_number
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
@@ -129,7 +130,8 @@ class EarlyStopping(Callback):
     ) -> None:
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"EarlyStopping: mode={mode!r} is unknown; choose 'auto', 'min' or 'max'")
-        self.monitor, self.min_delta, self.patience = monitor, abs(min_delta), patience
+        self.monitor, self.patience = monitor, check_number("patience", patience, low_too=True)
+        self.min_delta = check_number("min_delta", min_delta, low_too=True)
         self.sign = 1 if mode == "max" or (mode == "auto" and "acc" in monitor) else -1
         self.restore_best_weights = restore_best_weights
 

@@ -39,6 +39,7 @@ import numpy as np
 from minilstm.layer import Array, Arrays, Layer, Lengths
 from minilstm.losses import Loss
 from minilstm.model import Sequential
+from minilstm.tools.checks import check_same
 
 COMPLEX_LIMIT, CENTRAL_LIMIT = 1e-12, 1e-7
 """The largest relative errors that count as right."""
@@ -56,8 +57,13 @@ class Check(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether both errors are within their limits; NaN is not."""
-        return self.central <= CENTRAL_LIMIT and (self.complex_step is None or self.complex_step <= COMPLEX_LIMIT)
+        """Whether both errors are within their limits, and something was compared at all; NaN is never right."""
+        compared = self.entries > (self.kinks if self.complex_step is None else 0)
+        return (
+            compared
+            and self.central <= CENTRAL_LIMIT
+            and (self.complex_step is None or self.complex_step <= COMPLEX_LIMIT)
+        )
 
 
 class Report(NamedTuple):
@@ -68,8 +74,8 @@ class Report(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether every array passed."""
-        return all(check.ok for check in self.checks)
+        """Whether there was something to check, and every array passed."""
+        return bool(self.checks) and all(check.ok for check in self.checks)
 
     def __str__(self) -> str:
         return "\n".join([HEADER, *self.lines()])
@@ -156,6 +162,8 @@ def _central(f: Callable[[Arrays], Any], arrays: Arrays, name: str, h: float = 1
     """Equation (2) for every entry of ``arrays[name]``, and a mask of the entries that lie at a kink."""
     probe = {k: a.copy() for k, a in arrays.items()}
     here = f(probe)
+    if f(probe) != here:
+        raise ValueError("forward gives another result the second time: it keeps state, or draws from another rng")
     left, right = np.empty(arrays[name].shape), np.empty(arrays[name].shape)
     for at in np.ndindex(left.shape):
         x = arrays[name][at]
@@ -183,6 +191,8 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, seed: int = 0, 
         seed: for parameters, upstream gradient and the layer's rng.
         complex_step: False for a layer that is not complex-safe.
     """
+    if not isinstance(layer, Layer) or not isinstance(x, np.ndarray):
+        raise TypeError(f"check_layer takes a Layer and an array, got {layer!r} and a {type(x).__name__}")
     what = f"{layer!r}, padded" if lengths is not None else repr(layer)
     layer = copy.deepcopy(layer)
     rng = np.random.default_rng(seed)
@@ -200,8 +210,7 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, seed: int = 0, 
     y, cache = forward(arrays)
     dy = tuple(rng.standard_normal(part.shape) for part in y)
     dx, grads = layer.backward(dy if len(dy) > 1 else dy[0], cache)  # type: ignore[arg-type]
-    if set(grads) != set(params):
-        raise ValueError(f"{what}: grads has {sorted(grads)}, expected the keys of params, {sorted(params)}")
+    check_same(f"{what}: grads", params, grads)
 
     def f(arrays: Arrays) -> Any:
         return sum(np.sum(d * part) for d, part in zip(dy, forward(arrays)[0], strict=True))
@@ -211,6 +220,7 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, seed: int = 0, 
 
 def check_loss(loss: Loss, p: Array, y: Array, what: str | None = None) -> Report:
     """Check the gradient of ``loss`` with respect to the predictions p (B, K), given the truth y (B, K)."""
+    p, y = p.astype(np.float64), y.astype(np.float64)
     return compare(what or type(loss).__name__, lambda a: loss.forward(a["p"], y), {"p": p}, {"p": loss.backward(p, y)})
 
 

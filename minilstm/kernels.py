@@ -43,14 +43,19 @@ class Pair(NamedTuple):
 PAIRS: dict[str, Pair] = {}
 """Every pair by the name of the plain function; the tests compare the two halves of each."""
 
-_enabled = os.environ.get("MINILSTM_NUMBA", "1") != "0"
+_enabled = os.environ.get("MINILSTM_NUMBA", "1").lower() not in ("0", "off", "no", "false")
 
 
 class use_numba:  # noqa: N801 - reads as a statement
-    """Run the kernels (True) or their plain twins (False) from now on, in all threads; or within a ``with`` block."""
+    """Run the kernels (True) or their plain twins (False) from now on, in all threads; or within a ``with`` block.
+
+    There is one switch for the whole process: do not use it from several threads at once.
+    """
 
     def __init__(self, on: bool) -> None:
         global _enabled
+        if not isinstance(on, bool):
+            raise TypeError(f"use_numba takes True or False, got {on!r}")
         self.before, _enabled = _enabled, on
 
     def __enter__(self) -> None:

@@ -19,8 +19,7 @@ says where each ends. ``lengths=None`` means that every row is full. Two rules h
 1. ``forward`` never reads a padded step. So no result depends on what stands there.
 2. ``backward`` is the exact derivative of ``forward``. With rule 1, padded inputs get a gradient of exactly zero.
 
-An output may share memory with the cache: do not write into it. The functions at the end of this file only word error
-messages; skip them at first.
+A cache may share memory with x and y: do not write into them before ``backward``.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ class Layer:
             value = getattr(self, name, parameter.default)
             if parameter.default is parameter.empty:
                 told.append("..." if value is parameter.empty else repr(value))
-            elif value != parameter.default:
+            elif repr(value) != repr(parameter.default):
                 told.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(told)})"
 
@@ -103,71 +102,3 @@ def zero_padding(x: Array, lengths: Lengths) -> Array:
     x = x.copy()  # (B, T, ...)
     x[~live_steps(lengths, T)] = 0
     return x
-
-
-def check_input(layer: Layer, x: Array, lengths: Lengths, axes: str, last: int | None = None, kind: str = "fc") -> None:
-    """Raise unless ``x`` is as a layer wants it; the first line of every ``forward``.
-
-    Args:
-        layer: whose parameters' dtype x must have, unless x is token ids.
-        x: what came.
-        lengths: what came with it.
-        axes: what x should have, such as "B T D".
-        last: the size that the last axis should have; None for any.
-        kind: "fc" for floating-point numbers (and complex ones, in a gradient check), "iu" for token ids.
-
-    Raises:
-        TypeError: x is no array, or of another dtype.
-        ValueError: another number of axes or features, or ``lengths`` that do not fit x.
-    """
-    who = type(layer).__name__
-    names = axes.split()
-    expected = f"({', '.join(names[:-1])}, {names[-1] if last is None else last})"
-    if not isinstance(x, np.ndarray):
-        raise TypeError(f"{who}: x is a {type(x).__name__}, expected an array {expected}; use np.asarray(x)")
-    if x.ndim != len(names) or (last is not None and x.shape[-1] != last):
-        raise ValueError(f"{who}: x has shape {x.shape}, expected {expected}")
-    if x.dtype.kind not in kind:
-        wanted = "token ids, an integer array" if kind == "iu" else "floating-point numbers"
-        raise TypeError(f"{who}: x is {x.dtype}, expected {wanted} {expected}; convert it with x.astype")
-    for name, p in layer.params.items():
-        if p.dtype != x.dtype and kind != "iu":
-            raise TypeError(
-                f"{who}: x is {x.dtype}, but {name} is {p.dtype}; "
-                f"convert it with x.astype(np.{p.dtype}), or build the layer with dtype {x.dtype}"
-            )
-    if len(names) > 1 and names[1] == "T":
-        check_lengths(who, lengths, *x.shape[:2])
-
-
-def check_lengths(who: str, lengths: Lengths, B: int, T: int) -> None:
-    """Raise unless ``lengths`` is None or holds B whole numbers from 0 to T."""
-    if lengths is None:
-        return
-    if not isinstance(lengths, np.ndarray) or lengths.dtype.kind not in "iu":
-        raise TypeError(f"{who}: lengths must be an integer array ({B},) or None, got {lengths!r}")
-    if lengths.shape != (B,):
-        raise ValueError(f"{who}: lengths has shape {lengths.shape}, expected ({B},), one for each row of x")
-    if B and (lengths.min() < 0 or lengths.max() > T):
-        raise ValueError(
-            f"{who}: lengths go from {lengths.min()} to {lengths.max()}, expected 0 to T = {T}; "
-            "a length counts the steps of a row before its padding"
-        )
-
-
-def check_built(layer: Layer, *names: str) -> list[Array]:
-    """Return the named parameters, or raise a ValueError where the layer has not been built."""
-    if not layer.params:
-        raise ValueError(
-            f"{type(layer).__name__}: no parameters yet; call build(d_in, rng, dtype) first, or add it to a model"
-        )
-    return [layer.params[name] for name in names]
-
-
-def check_positive(who: str, **numbers: int) -> None:
-    """Raise unless every number given is a whole number of at least 1; the message names its symbol."""
-    for symbol, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-            raise TypeError(f"{who}: {symbol} must be a whole number, got {number!r}")
-        if number < 1:
-            raise ValueError(f"{who}: {symbol} must be at least 1, got {number}")

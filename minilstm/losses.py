@@ -23,6 +23,7 @@ import numpy as np
 
 from minilstm.activations import sigmoid
 from minilstm.layer import Array
+from minilstm.tools.checks import check_arrays
 
 
 class Loss:
@@ -67,16 +68,27 @@ class BinaryCrossentropy(Loss):
         return super().accuracy(sigmoid(p) if self.from_logits else p, y)
 
     def forward(self, p: Array, y: Array) -> Any:
-        """Compute (1) or (2)."""
+        """Compute (1) or (2).
+
+        Raises:
+            ValueError: p is no probability, as without a sigmoid in the last layer; or y has another shape.
+        """
+        check_arrays("loss", p.dtype if p.dtype.kind == "f" else y.dtype, y=(y, p.shape))
         if self.from_logits:
             z = p
             size = np.where(z.real > 0, z, -z)  # |z|, complex-safe, (B, K)
             return np.mean(np.where(z.real > 0, z, 0) - y * z + np.log1p(np.exp(-size)))  # (2)
+        if p.size and (p.real.min() < 0 or p.real.max() > 1):
+            raise ValueError(
+                f"predictions go from {p.real.min():.3g} to {p.real.max():.3g}, expected probabilities from 0 to 1; "
+                "give the last layer activation='sigmoid', or use the loss BinaryCrossentropy(from_logits=True)"
+            )
         p = self._clip(p)
         return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))  # (1)
 
     def backward(self, p: Array, y: Array) -> Array:
         """Compute (1') or (2')."""
+        check_arrays("loss", p.dtype, y=(y, p.shape))
         if self.from_logits:
             return (sigmoid(p) - y) / p.size  # (2'), (B, K)
         q = self._clip(p)
@@ -94,10 +106,12 @@ class MeanSquaredError(Loss):
 
     def forward(self, p: Array, y: Array) -> Any:
         """Compute (3)."""
+        check_arrays("loss", p.dtype if p.dtype.kind == "f" else y.dtype, y=(y, p.shape))
         return np.mean((p - y) ** 2)
 
     def backward(self, p: Array, y: Array) -> Array:
         """Compute (3')."""
+        check_arrays("loss", p.dtype, y=(y, p.shape))
         return 2 * (p - y) / p.size  # (B, K)
 
 

@@ -19,6 +19,7 @@ from minilstm.layer import Array, Layer, Lengths, Shape
 from minilstm.layers import Embedding
 from minilstm.losses import Loss, get_loss
 from minilstm.optimizers import Optimizer, get_optimizer
+from minilstm.tools.checks import make_rng
 
 
 class Sequential:
@@ -45,11 +46,13 @@ class Sequential:
     """
 
     def __init__(self, layers: Iterable[Layer] = (), seed: int | None = None, dtype: npt.DTypeLike = "float32") -> None:
+        if dtype is None or np.dtype(dtype) not in (np.float32, np.float64):
+            raise ValueError(f"dtype is {dtype}, expected 'float32' or 'float64'")
+        if isinstance(layers, Layer):
+            raise TypeError(f"layers is one {type(layers).__name__}, expected a list; write Sequential([...])")
         self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise ValueError(f"dtype is {self.dtype}, expected 'float32' or 'float64'")
-        self.rng = np.random.default_rng(seed)
-        self.layers: list[Layer] = []
+        self.rng = make_rng(seed)
+        self.layers: tuple[Layer, ...] = ()
         self.shapes: list[Shape] = []  # of one sample: what goes in, then what comes out of each built layer
         self.stop_training = False
         self.loss: Loss | None = None
@@ -87,7 +90,7 @@ class Sequential:
         kind = type(layer).__name__.lower()
         same = sum(type(other) is type(layer) for other in self.layers)
         layer.name = f"{kind}_{same}" if same else kind
-        self.layers.append(layer)
+        self.layers = (*self.layers, layer)
 
     def build(self, d_in: Shape) -> None:
         """Make the weights of a model that has none yet, for samples of shape ``d_in``."""
@@ -112,15 +115,18 @@ class Sequential:
         """Put arrays as :meth:`get_weights` gave them in place of the parameters.
 
         Raises:
-            ValueError: their number or a shape does not fit; then nothing was changed.
+            ValueError: their number or a shape does not fit. Then, as after a TypeError, nothing was changed.
+            TypeError: arrays of something else than real numbers.
         """
         params = self.params
-        shapes = [np.shape(w) for w in weights]
-        if shapes != [p.shape for p in params.values()]:
+        arrays = [np.asarray(w) for w in weights]
+        if [a.shape for a in arrays] != [p.shape for p in params.values()]:
             wanted = {name: p.shape for name, p in params.items()}
-            raise ValueError(f"set_weights: got shapes {shapes}, expected {wanted}")
-        for p, w in zip(params.values(), weights, strict=True):
-            p[...] = w
+            raise ValueError(f"set_weights: got shapes {[a.shape for a in arrays]}, expected {wanted}")
+        if any(a.dtype.kind not in "fiu" for a in arrays):
+            raise TypeError(f"set_weights: got arrays of {[str(a.dtype) for a in arrays]}, expected numbers")
+        for p, a in zip(params.values(), arrays, strict=True):
+            p[...] = a
 
     def forward(
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
@@ -155,8 +161,8 @@ class Sequential:
             ValueError: an unknown name; the message lists those there are.
             TypeError: something that is neither a name nor an object of the right kind.
         """
-        if isinstance(metrics, str):
-            raise TypeError(f"metrics is a str, expected a list; write metrics=[{metrics!r}]")
+        if metrics is not None and not isinstance(metrics, (list, tuple)):
+            raise TypeError(f"metrics is {metrics!r}, expected a list; write metrics=['accuracy']")
         for metric in metrics or []:
             if metric not in ("accuracy", "acc"):
                 raise ValueError(f"metrics: {metric!r} is unknown; choose 'accuracy'")

@@ -20,6 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from minilstm.layer import Array, Arrays
+from minilstm.tools.checks import check_arrays, check_number, check_same
 
 
 class Optimizer:
@@ -40,11 +41,8 @@ class Optimizer:
     slots: tuple[str, ...] = ()
 
     def __init__(self, learning_rate: float, global_clipnorm: float | None = None) -> None:
-        if not learning_rate > 0:
-            raise ValueError(f"learning_rate is {learning_rate}, expected a number above 0, such as 0.001")
-        if global_clipnorm is not None and not global_clipnorm > 0:
-            raise ValueError(f"global_clipnorm is {global_clipnorm}, expected a number above 0, or None")
-        self.learning_rate, self.global_clipnorm = learning_rate, global_clipnorm
+        self.learning_rate = check_number("learning_rate", learning_rate)
+        self.global_clipnorm = None if global_clipnorm is None else check_number("global_clipnorm", global_clipnorm)
         self.iterations = 0
         self.state: dict[str, Arrays] = {slot: {} for slot in self.slots}
 
@@ -55,7 +53,10 @@ class Optimizer:
         return other
 
     def step(self, params: Arrays, grads: Arrays) -> None:
-        """Move every parameter, in place, by its gradient of the same name."""
+        """Move every parameter, in place, by its gradient of the same name and shape."""
+        check_same("grads", params, grads)
+        for name, p in params.items():
+            check_arrays("gradients", p.dtype, **{name: (grads[name], p.shape)})
         if self.global_clipnorm is not None:
             scale = min(1.0, self.global_clipnorm / max(global_norm(grads), 1e-30))
             grads = {name: g * scale for name, g in grads.items()}
@@ -88,7 +89,7 @@ class SGD(Optimizer):
         global_clipnorm: float | None = None,
     ) -> None:
         super().__init__(learning_rate, global_clipnorm)
-        self.momentum, self.nesterov = check_share("momentum", momentum), nesterov
+        self.momentum, self.nesterov = check_number("momentum", momentum, 0, 1, low_too=True), nesterov
 
     def update(self, p: Array, g: Array, *slots: Array) -> None:
         """Make one step of (1)."""
@@ -111,7 +112,7 @@ class RMSprop(Optimizer):
         global_clipnorm: float | None = None,
     ) -> None:
         super().__init__(learning_rate, global_clipnorm)
-        self.rho, self.epsilon = check_share("rho", rho), epsilon
+        self.rho, self.epsilon = check_number("rho", rho, 0, 1, low_too=True), check_number("epsilon", epsilon)
 
     def update(self, p: Array, g: Array, *slots: Array) -> None:
         """Make one step of (2)."""
@@ -135,8 +136,9 @@ class Adam(Optimizer):
         global_clipnorm: float | None = None,
     ) -> None:
         super().__init__(learning_rate, global_clipnorm)
-        self.beta_1, self.beta_2 = check_share("beta_1", beta_1), check_share("beta_2", beta_2)
-        self.epsilon = epsilon
+        self.beta_1 = check_number("beta_1", beta_1, 0, 1, low_too=True)
+        self.beta_2 = check_number("beta_2", beta_2, 0, 1, low_too=True)
+        self.epsilon = check_number("epsilon", epsilon)
 
     def update(self, p: Array, g: Array, *slots: Array) -> None:
         """Make one step of (3)."""
@@ -146,13 +148,6 @@ class Adam(Optimizer):
         t = self.iterations
         rate = self.learning_rate * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
         p -= rate * m / (np.sqrt(v) + self.epsilon)
-
-
-def check_share(symbol: str, number: float) -> float:
-    """Return the number, or raise a ValueError unless 0 <= number < 1."""
-    if not 0 <= number < 1:
-        raise ValueError(f"{symbol} is {number}, expected 0 <= {symbol} < 1")
-    return number
 
 
 OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}

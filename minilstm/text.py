@@ -4,7 +4,7 @@
     tokenizer.fit_on_texts(X_train)
     x_train = pad_sequences(tokenizer.texts_to_sequences(X_train), maxlen=200)  # (N, 200) int32
 
-Names, defaults and results are those of Keras 2: `Tokenizer` and `pad_sequences` of `keras.preprocessing`.
+Names, defaults and results are those of Keras 2: ``Tokenizer`` and ``pad_sequences`` of ``keras.preprocessing``.
 """
 
 from collections import Counter
@@ -19,9 +19,9 @@ class Tokenizer:
     r"""Numbers the words of the texts it is shown, the most frequent first.
 
     Args:
-        num_words: only ids below it are given out, so the `num_words - 1` most frequent words. None for all.
+        num_words: only ids below it are given out, so the ``num_words - 1`` most frequent words. None for all.
         filters: each of these characters ends a word and is dropped. The apostrophe is not among them, and
-            `<br />` leaves the word "br" behind.
+            ``<br />`` leaves the word "br" behind.
         lower: turn the texts to lower case first.
         split: what stands between two words.
         oov_token: a word that stands for all unknown ones ("out of vocabulary") and takes id 1. With None,
@@ -29,14 +29,15 @@ class Tokenizer:
 
     Attributes:
         word_index: id of each word, from 1 by falling frequency, and of equals the first seen comes first.
-            Id 0 stays free for padding. Holds all words, whatever `num_words`.
-        index_word: word of each id, the reverse of `word_index`.
+            Id 0 stays free for padding. Holds all words, whatever ``num_words``.
+        index_word: word of each id, the reverse of ``word_index``.
         word_counts: how often each word was seen.
         word_docs: in how many texts each word was seen.
         document_count: how many texts were seen.
 
     Raises:
-        ValueError: `num_words` is less than 2.
+        ValueError: ``num_words`` is less than 2.
+        TypeError: ``num_words`` is no whole number.
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class Tokenizer:
         split: str = " ",
         oov_token: str | None = None,
     ) -> None:
+        if num_words is not None and not isinstance(num_words, (int, np.integer)):
+            raise TypeError(f"num_words must be a whole number or None, got {num_words!r}")
         if num_words is not None and num_words < 2:
             raise ValueError(f"num_words must be at least 2, since id 0 is no word, got {num_words}")
         self.num_words = num_words
@@ -61,15 +64,20 @@ class Tokenizer:
         self.document_count = 0
 
     def fit_on_texts(self, texts: Iterable[str]) -> None:
-        """Count the words of `texts` and number them anew. A second call adds to the counts of the first.
+        """Count the words of ``texts`` and number them anew. A second call adds to the counts of the first.
 
         Raises:
-            TypeError: `texts` is one str rather than a list of them, or one of its items is no str.
+            TypeError: ``texts`` is one str rather than a list of them, or one of its items is no str.
         """
-        for words in self._cut(texts):
-            self.document_count += 1
-            self.word_counts.update(words)
-            self.word_docs.update(set(words))
+        counts: Counter[str] = Counter()
+        docs: Counter[str] = Counter()
+        seen = 0
+        for seen, words in enumerate(self._cut(texts), start=1):  # noqa: B007 - its last value is used
+            counts.update(words)
+            docs.update(set(words))
+        self.document_count += seen  # only now: an error above leaves all as it was
+        self.word_counts.update(counts)
+        self.word_docs.update(docs)
         vocabulary = [word for word, _ in self.word_counts.most_common() if word != self.oov_token]
         if self.oov_token is not None:
             vocabulary.insert(0, self.oov_token)
@@ -80,8 +88,8 @@ class Tokenizer:
         """Look up the ids of the words of each text. 25,000 film reviews of 230 words take about 2 s.
 
         Raises:
-            ValueError: `fit_on_texts` has not been called.
-            TypeError: as for `fit_on_texts`.
+            ValueError: ``fit_on_texts`` has not been called.
+            TypeError: as for ``fit_on_texts``.
         """
         ids = self._known_words()
         if self.oov_token is None:
@@ -91,10 +99,10 @@ class Tokenizer:
     def sequences_to_texts(self, sequences: Iterable[Iterable[int]]) -> list[str]:
         """Spell out what ids stand for, with blanks between the words.
 
-        An id of no known word, such as 0, gives `oov_token`, or nothing without one.
+        An id of no known word, such as 0, gives ``oov_token``, or nothing without one.
 
         Raises:
-            ValueError: `fit_on_texts` has not been called.
+            ValueError: ``fit_on_texts`` has not been called.
         """
         words = {index: word for word, index in self._known_words().items()}
         if self.oov_token is None:
@@ -104,13 +112,13 @@ class Tokenizer:
     def texts_to_matrix(self, texts: Iterable[str], mode: str = "binary") -> NDArray[np.float64]:
         """Describe each of N texts by the words in it, whatever their order: a "bag of words".
 
-        The array is (N, num_words), or (N, 1 + all words) without `num_words`. Its item [n, i] depends on c,
+        The array is (N, num_words), or (N, 1 + all words) without ``num_words``. Its item [n, i] depends on c,
         how often text n has the word with id i: "binary" gives 1 if at all, "count" c, "freq" c by the ids of
         the text, and "tfidf" (1 + ln c) · ln(1 + D / (1 + d)), where d of the D texts seen had the word.
 
         Raises:
-            ValueError: `mode` is none of these, or `fit_on_texts` has not been called.
-            TypeError: as for `fit_on_texts`.
+            ValueError: ``mode`` is none of these, or ``fit_on_texts`` has not been called.
+            TypeError: as for ``fit_on_texts``.
         """
         if mode not in ("binary", "count", "freq", "tfidf"):
             raise ValueError(f"mode must be 'binary', 'count', 'freq' or 'tfidf', got {mode!r}")
@@ -141,7 +149,7 @@ class Tokenizer:
             yield [piece for piece in pieces if piece]
 
     def _known_words(self) -> dict[str, int]:
-        """Cut `word_index` down to the ids below `num_words`."""
+        """Cut ``word_index`` down to the ids below ``num_words``."""
         if not self.document_count:
             raise ValueError("this Tokenizer knows no words yet: call fit_on_texts(texts) first")
         if self.num_words is None:
@@ -157,13 +165,13 @@ def pad_sequences(
     truncating: str = "pre",
     value: float = 0,
 ) -> NDArray[Any]:
-    """Put each of N sequences in a row of an array (N, maxlen) of `dtype`, cut or filled up with `value`.
+    """Put each of N sequences in a row of an array (N, maxlen) of ``dtype``, cut or filled up with ``value``.
 
-    `maxlen=None` takes the length of the longest. `padding="pre"` fills up before the sequence, so that an
-    LSTM ends on a word, "post" behind it. `truncating="pre"` cuts a long one at its start, "post" at its end.
+    ``maxlen=None`` takes the length of the longest. ``padding="pre"`` fills up before the sequence, so that an
+    LSTM ends on a word, "post" behind it. ``truncating="pre"`` cuts a long one at its start, "post" at its end.
 
     Raises:
-        ValueError: `maxlen` is less than 1, or `padding` or `truncating` is neither "pre" nor "post".
+        ValueError: ``maxlen`` is less than 1, or ``padding`` or ``truncating`` is neither "pre" nor "post".
         TypeError: a sequence is text or a single number.
     """
     for name, side in (("padding", padding), ("truncating", truncating)):
@@ -176,9 +184,14 @@ def pad_sequences(
             remedy = "pass a list of lists of ids, as Tokenizer.texts_to_sequences returns"
             raise TypeError(f"sequences[{n}] must be a list of numbers, got {sequence!r:.40}: {remedy}")
     length = max(map(len, sequences), default=0) if maxlen is None else maxlen
+    whole = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else None
     padded = np.full((len(sequences), length), value, dtype=dtype)
     for row, sequence in zip(padded, sequences, strict=True):
-        kept = sequence[-length:] if truncating == "pre" else sequence[:length]
+        kept = np.asarray(sequence[-length:] if truncating == "pre" else sequence[:length])
+        if kept.size and kept.dtype.kind not in "fiub":
+            raise TypeError(f"sequences must hold numbers, got {kept.dtype}: see Tokenizer.texts_to_sequences")
+        if whole and kept.size and not (whole.min <= kept.min() <= kept.max() <= whole.max):
+            raise ValueError(f"sequences go from {kept.min()} to {kept.max()}, too far for {whole.dtype}: give a dtype")
         if padding == "pre":
             row[length - len(kept) :] = kept
         else:

@@ -25,10 +25,11 @@ import numpy as np
 from tqdm import tqdm
 
 from minilstm.callbacks import CallbackList, History, Progress
-from minilstm.layer import Array, Lengths, check_positive
+from minilstm.layer import Array, Lengths
 from minilstm.losses import Loss
 from minilstm.optimizers import Optimizer
-from minilstm.tools.door import Rows, check_labels, split_off
+from minilstm.tools.checks import check_positive
+from minilstm.tools.door import Rows, check_labels, split_off, take_validation
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
@@ -89,12 +90,12 @@ def fit(
         (x, y), validation_data = split_off(x, y, validation_split)
     data = Rows(model, x)
     y = check_labels(model, loss, y, len(data))
-    if validation_data is not None:
-        held_out = Rows(model, validation_data[0])
-        held_out_y = check_labels(model, loss, validation_data[1], len(held_out))
+    held_out = None if validation_data is None else take_validation(model, loss, validation_data)
 
-    model.history = History()
-    everyone = [model.history, *(callbacks or []), *([Progress(verbose)] if verbose else [])]
+    model.history = history = History()
+    if callbacks is not None and not isinstance(callbacks, (list, tuple)):
+        raise TypeError(f"callbacks is a {type(callbacks).__name__}, expected a list; write callbacks=[...]")
+    everyone = [history, *(callbacks or []), *([Progress(verbose)] if verbose else [])]
     params = {"epochs": epochs, "steps": math.ceil(len(data) / batch_size), "verbose": verbose}
     call = CallbackList(everyone, model, params)
     model.stop_training = False
@@ -113,14 +114,14 @@ def fit(
             totals.add(p, y[rows])
             call("on_train_batch_end", batch, totals.means())
         logs = totals.means()
-        if validation_data is not None:
-            held = means(model, loss, held_out, held_out_y, batch_size, verbose=0)
+        if held_out is not None:
+            held = means(model, loss, *held_out, batch_size, verbose=0)
             logs |= {f"val_{name}": number for name, number in held.items()}
         call("on_epoch_end", epoch, logs)
         if model.stop_training:
             break
     call("on_train_end", logs)
-    return model.history
+    return history
 
 
 def check_compiled(model: Sequential) -> tuple[Loss, Optimizer]:

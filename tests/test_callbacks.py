@@ -128,6 +128,8 @@ def test_early_stopping_on_a_number_that_is_not_there_says_what_is():
         model().fit(X, Y, verbose=0, callbacks=[EarlyStopping()])
     with pytest.raises(ValueError, match="mode='up' is unknown"):
         EarlyStopping(mode="up")
+    with pytest.raises(TypeError, match="patience must be a number, got '2'"):
+        EarlyStopping(patience="2")
 
 
 def test_a_log_file_gets_a_line_for_each_epoch(capsys):

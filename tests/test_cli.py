@@ -38,6 +38,10 @@ class Needy(Swish):
 def make():
     return Swish()
 
+class Crash(Swish):
+    def backward(self, dy, x):
+        return dy @ np.ones((7, 7)), {}
+
 ready = Swish()
 number = 3
 '''
@@ -85,7 +89,7 @@ def test_a_readers_wrong_layer_is_found(layers, capsys):
 
 def test_a_layer_may_come_from_an_installed_module(capsys):
     assert cli.main(["gradcheck", "minilstm.tools.gradcases:Dropout"]) == 2
-    assert "cannot be called without arguments" in capsys.readouterr().err
+    assert "name what can be called without arguments" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -95,13 +99,31 @@ def test_a_layer_may_come_from_an_installed_module(capsys):
         ("nowhere.py:Swish", "cannot import 'nowhere.py'"),
         ("no_such_module:Swish", "cannot import 'no_such_module'"),
         ("{layers}:Swoosh", "has no 'Swoosh'"),
-        ("{layers}:Needy", "cannot be called without arguments"),
+        ("{layers}:Needy", "name what can be called without arguments"),
+        ("{layers}:", "names no layer"),
+        ("{broken}:Swish", "cannot import '{broken}': SyntaxError"),
         ("{layers}:number", "is a int, expected a minilstm.Layer"),
     ],
 )
-def test_what_cannot_be_checked_is_named_on_stderr_with_exit_code_two(layers, where, message, capsys):
-    assert cli.main(["gradcheck", where.format(layers=layers)]) == 2
-    assert message in capsys.readouterr().err
+def test_what_cannot_be_checked_is_named_on_stderr_with_exit_code_two(layers, where, message, tmp_path, capsys):
+    broken = tmp_path / "broken.py"
+    broken.write_text("def (")
+    assert cli.main(["gradcheck", where.format(layers=layers, broken=broken)]) == 2
+    assert message.format(broken=broken) in capsys.readouterr().err
+
+
+def test_a_mistake_in_a_readers_layer_is_shown_with_its_place_and_exit_code_two(layers, capsys):
+    assert cli.main(["gradcheck", f"{layers}:Crash"]) == 2
+    err = capsys.readouterr().err
+    assert "return dy @ np.ones((7, 7)), {}" in err
+    assert "could not be carried out" in err
+
+
+def test_a_pipe_that_closes_early_is_no_error():
+    command = f"{sys.executable} -m minilstm gradcheck | head -n 1"
+    run = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert run.stdout == "plain NumPy functions\n"
+    assert run.stderr == ""
 
 
 @pytest.mark.parametrize("shape", [["3"], ["0", "3"], ["1", "2", "3", "4"]])

@@ -107,6 +107,16 @@ def test_read_only_and_strided_input_serves_as_well(name):
         assert got is expected is None or np.array_equal(got, expected)
 
 
+def test_token_ids_may_be_overwritten_between_forward_and_backward():
+    layer, x, _ = make("Embedding")
+    expected = run(layer, x, None)[2]["E"]
+    ids = x.copy()
+    y, cache = layer.forward(ids)
+    ids[:] = 500_000_000
+    _, grads = layer.backward(np.random.default_rng(1).standard_normal(y.shape), cache)
+    assert np.array_equal(grads["E"], expected)
+
+
 @every_layer
 def test_a_cache_serves_backward_after_other_batches_went_through(name):
     layer, x, lengths = make(name)
@@ -236,6 +246,15 @@ def test_another_dtype_than_that_of_the_parameters_is_refused_with_the_remedy(na
     other = x.astype(np.float32)
     with pytest.raises(TypeError, match="float32"):
         layer.forward(other, lengths)
+
+
+@every_layer
+def test_an_upstream_gradient_of_another_shape_is_refused(name):
+    layer, x, lengths = make(name)
+    y, cache = layer.forward(x, lengths)
+    for wrong in (np.ones((*y.shape, 1)), np.ones(y.shape[1:]), y[:1]):
+        with pytest.raises(ValueError, match="dy has shape"):
+            layer.backward(wrong, cache)
 
 
 @every_padded_layer

@@ -52,6 +52,21 @@ def test_a_path_that_is_wrong_is_an_error_in_one_line():
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "0"], "0 is no whole number of at least 1"),
+        (["--maxlen", "-3"], "-3 is no whole number of at least 1"),
+        (["--dropout", "2", "--data", "builtin"], "rate is 2.0, expected 0 <= rate < 1"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_an_error_in_one_line(arguments, message):
+    result = run("lstm.py", *arguments)
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_help_shows_examples_and_what_is_usual():
     result = run("lstm.py", "--help")
     assert "python demos/lstm.py --data aclImdb_v1.tar.gz" in result.stdout

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minilstm import LSTM, Dense, Layer, layers, use_numba
-from minilstm.gradcheck import check_layer, compare
+from minilstm.gradcheck import Check, Report, check_layer, compare
 from minilstm.layers import lstm as lstm_module
 from minilstm.tools.gradcases import check_all
 
@@ -133,6 +133,29 @@ def test_a_layer_that_refuses_complex_numbers_is_told_so():
 
     with pytest.raises(TypeError, match="complex_step=False"):
         check_layer(Picky(), X)
+
+
+class Noisy(Scale):
+    """Draws from a source of its own, so that every entry looks like a kink."""
+
+    def forward(self, x, lengths=None, train=False, rng=None):
+        return x * self.params["s"] + np.random.default_rng().standard_normal(x.shape), x
+
+
+def test_a_layer_that_draws_from_elsewhere_than_its_rng_is_refused():
+    with pytest.raises(ValueError, match="another result the second time"):
+        check_layer(Noisy(), X, complex_step=False)
+
+
+def test_where_nothing_was_compared_nothing_is_right():
+    assert not Check("x", 0, 0.0, 0.0, 0.0, 0).ok
+    assert not Check("x", 3, 1.0, None, 0.0, 3).ok
+    assert not Report("nothing", []).ok
+
+
+def test_what_is_no_layer_is_refused():
+    with pytest.raises(TypeError, match="check_layer takes a Layer and an array"):
+        check_layer(Scale, X)
 
 
 def test_a_zero_gradient_is_wrong_where_the_function_is_not_constant():

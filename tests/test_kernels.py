@@ -135,6 +135,14 @@ def test_the_environment_turns_the_kernels_off():
     assert run.stdout == "False\n"
 
 
+def test_use_numba_without_a_block_stays_and_takes_nothing_but_true_and_false():
+    before = use_numba(False)
+    assert not kernels._enabled
+    before.__exit__()
+    with pytest.raises(TypeError, match="use_numba takes True or False, got '0'"):
+        use_numba("0")
+
+
 def test_a_folder_that_cannot_be_written_only_means_no_cache(monkeypatch):
     njit = numba.njit
 

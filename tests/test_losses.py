@@ -48,6 +48,24 @@ def test_accuracy_counts_the_right_side_of_one_half_or_of_logit_zero():
     assert BinaryCrossentropy(from_logits=True).accuracy(P - 0.5, Y) == pytest.approx(2 / 3)
 
 
+def test_numbers_that_are_no_probabilities_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"predictions go from -0\.5 to 2, .*activation='sigmoid'.*from_logits=True"):
+        BinaryCrossentropy().forward(np.array([[-0.5], [2.0]]), np.ones((2, 1)))
+
+
+@pytest.mark.parametrize("loss", [BinaryCrossentropy(), BinaryCrossentropy(from_logits=True), MeanSquaredError()])
+def test_a_truth_of_another_shape_is_refused_rather_than_broadcast(loss):
+    for call in (loss.forward, loss.backward):
+        with pytest.raises(ValueError, match=r"y has shape \(3,\), expected \(3, 1\)"):
+            call(P, Y[:, 0])
+
+
+def test_nan_stays_visible_in_loss_and_gradient():
+    p = np.array([[np.nan], [0.5]])
+    assert np.isnan(BinaryCrossentropy().forward(p, Y[:2]))
+    assert np.isnan(BinaryCrossentropy().backward(p, Y[:2])[0, 0])
+
+
 def test_names_are_those_of_keras_and_others_are_refused_with_a_list():
     assert isinstance(get_loss("binary_crossentropy"), BinaryCrossentropy)
     assert isinstance(get_loss("mse"), MeanSquaredError)

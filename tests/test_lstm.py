@@ -145,10 +145,41 @@ def test_an_unknown_activation_is_refused_with_those_there_are(which):
 def test_an_initial_state_of_the_wrong_shape_or_dtype_is_refused(rng):
     layer, x = built(2, 3), rng.standard_normal((4, 5, 3))
     good, wrong = np.zeros((4, 2)), np.zeros((4, 3))
-    with pytest.raises(ValueError, match=r"c0 of initial_state is float64 \(4, 3\), expected float64 \(4, 2\)"):
+    with pytest.raises(ValueError, match=r"c0 has shape \(4, 3\), expected \(4, 2\)"):
         layer.forward(x, initial_state=(good, wrong))
-    with pytest.raises(ValueError, match=r"h0 of initial_state is float32"):
+    with pytest.raises(TypeError, match="h0 is float32, expected float64"):
         layer.forward(x, initial_state=(good.astype(np.float32), good))
+    with pytest.raises(TypeError, match=r"initial_state must be \(h0, c0\), got"):
+        layer.forward(x, initial_state=good)
+
+
+@pytest.mark.parametrize(
+    ("settings", "dy", "error", "message"),
+    [
+        ({"return_sequences": True}, np.ones((1, 1, 2)), ValueError, r"dy has shape \(1, 1, 2\), expected \(4, 5, 2\)"),
+        ({"return_sequences": True}, np.ones((4, 6, 2)), ValueError, r"expected \(4, 5, 2\)"),
+        ({"return_sequences": True}, np.ones((4, 5, 2), "float32"), TypeError, "dy is float32, expected float64"),
+        ({}, np.ones(2), ValueError, r"dy has shape \(2,\), expected \(4, 2\)"),
+        ({}, 1.0, TypeError, "dy is a float, expected an array"),
+        ({"return_state": True}, np.ones((4, 2)), TypeError, r"dy must be \(dy, dh, dc\), got ndarray"),
+        ({"return_state": True}, (np.ones((4, 2)), np.ones((4, 2)), np.ones(2)), ValueError, "dc has shape"),
+    ],
+)
+def test_an_upstream_gradient_that_does_not_fit_is_refused_before_a_kernel_sees_it(settings, dy, error, message, rng):
+    layer = built(2, 3, **settings)
+    _, cache = layer.forward(rng.standard_normal((4, 5, 3)))
+    with pytest.raises(error, match=message):
+        layer.backward(dy, cache)
+
+
+def test_parameters_and_lengths_that_do_not_fit_are_refused_before_a_kernel_sees_them(rng):
+    layer, x = built(2, 3), rng.standard_normal((4, 5, 3))
+    layer.params["U"] = np.ones((2, 400))
+    with pytest.raises(ValueError, match=r"U has shape \(2, 400\), expected \(2, 8\)"):
+        layer.forward(x)
+    zero = np.zeros((4, 2))
+    with pytest.raises(ValueError, match=r"lengths has shape \(1,\), expected \(4,\)"):
+        lstm_forward(x, np.ones((3, 8)), np.ones((2, 8)), np.ones(8), zero, zero, np.array([5]))
 
 
 def test_a_layer_that_was_not_built_says_so():

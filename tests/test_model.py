@@ -54,6 +54,16 @@ def test_weights_of_the_wrong_shape_are_refused_and_change_nothing():
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.parametrize("wrong", [["x"], [None], [1j]])
+def test_weights_that_are_no_numbers_are_refused_and_change_nothing(wrong):
+    model = small()
+    before = model.get_weights()
+    weights = [w + 1 for w in before[:-1]] + [np.array(wrong)]
+    with pytest.raises(TypeError, match="expected numbers"):
+        model.set_weights(weights)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
 def test_the_summary_shows_shapes_and_counts():
     lines = []
     small().summary(print_fn=lines.append)
@@ -79,6 +89,14 @@ def test_a_model_without_embedding_is_built_when_it_sees_its_first_data():
     ("make", "error", "message"),
     [
         (lambda: Sequential(dtype="float16"), ValueError, "dtype is float16, expected 'float32' or 'float64'"),
+        (lambda: Sequential(dtype=None), ValueError, "dtype is None"),
+        (lambda: Sequential(seed=-1), ValueError, "seed is -1, expected a whole number of at least 0"),
+        (
+            lambda: Sequential(Dense(1)),
+            TypeError,
+            r"layers is one Dense, expected a list; write Sequential\(\[\.\.\.\]\)",
+        ),
+        (lambda: Sequential(small().layers), ValueError, "has weights already"),
         (lambda: Sequential(["LSTM"]), TypeError, "'LSTM' is no Layer"),
         (lambda: Sequential([Embedding(5, 2), LSTM]), TypeError, r"is no Layer; write LSTM\(\.\.\.\)"),
         (lambda: Sequential([Embedding(5, 2), LSTM(3), LSTM(3)]), ValueError, "return_sequences=True"),

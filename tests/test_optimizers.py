@@ -91,18 +91,49 @@ def test_names_are_those_of_keras_in_any_case_with_its_defaults():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SGD(0), "learning_rate is 0, expected a number above 0"),
+        (lambda: SGD(0), "learning_rate is 0, expected 0 < learning_rate < inf"),
         (lambda: Adam(float("nan")), "learning_rate is nan"),
         (lambda: SGD(momentum=1.0), "momentum is 1.0, expected 0 <= momentum < 1"),
         (lambda: RMSprop(rho=-1), "rho is -1"),
         (lambda: Adam(beta_2=1), "beta_2 is 1"),
         (lambda: SGD(global_clipnorm=0), "global_clipnorm is 0"),
+        (lambda: SGD(float("inf")), "learning_rate is inf"),
+        (lambda: RMSprop(epsilon=0), "epsilon is 0, expected 0 < epsilon < inf"),
         (lambda: get_optimizer("lion"), "'lion' is unknown; choose one of 'sgd', 'rmsprop', 'adam'"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_number_that_is_none_is_refused():
+    with pytest.raises(TypeError, match=r"learning_rate must be a number, got '0\.1'"):
+        SGD("0.1")
+
+
+@pytest.mark.parametrize(
+    ("grads", "error", "message"),
+    [
+        ({"a": np.ones(2)}, ValueError, r"grads has \['a'\], expected the keys of params, \['a', 'b'\]"),
+        ({"a": np.ones(1), "b": np.ones(2)}, ValueError, r"a has shape \(1,\), expected \(2,\)"),
+        ({"a": np.ones(2, "float32"), "b": np.ones(2)}, TypeError, "a is float32, expected float64"),
+    ],
+)
+def test_gradients_that_do_not_fit_the_parameters_are_refused_before_anything_moves(grads, error, message):
+    params, optimizer = {"a": np.zeros(2), "b": np.zeros(2)}, SGD()
+    with pytest.raises(error, match=message):
+        optimizer.step(params, grads)
+    assert optimizer.iterations == 0
+    assert not params["a"].any()
+
+
+def test_a_fresh_copy_has_the_settings_but_not_the_state():
+    optimizer = Adam(0.5)
+    steps(optimizer)
+    fresh = optimizer.fresh()
+    assert fresh.learning_rate == 0.5
+    assert steps(fresh) == steps(Adam(0.5))
 
 
 def test_an_optimizer_that_is_none_is_refused():

@@ -210,3 +210,24 @@ def test_wrong_padding_arguments_are_refused_by_name():
 def test_what_is_no_list_of_lists_is_refused_with_the_remedy(sequences):
     with pytest.raises(TypeError, match=r"sequences\[1\] must be a list of numbers.*texts_to_sequences"):
         pad_sequences(sequences)
+
+
+def test_ids_that_the_dtype_cannot_hold_are_refused_rather_than_wrapped():
+    with pytest.raises(ValueError, match="too far for int32: give a dtype"):
+        pad_sequences([np.array([2**33])])
+    with pytest.raises(TypeError, match=r"sequences must hold numbers.*texts_to_sequences"):
+        pad_sequences([["1", "2"]])
+
+
+def test_an_error_halfway_through_the_texts_leaves_the_tokenizer_as_it_was():
+    tokenizer = Tokenizer()
+    tokenizer.fit_on_texts(["a b"])
+    with pytest.raises(TypeError):
+        tokenizer.fit_on_texts(["c c c", 5])
+    assert tokenizer.word_counts == {"a": 1, "b": 1}
+    assert tokenizer.document_count == 1
+
+
+def test_num_words_must_be_a_whole_number():
+    with pytest.raises(TypeError, match="num_words must be a whole number or None, got '10'"):
+        Tokenizer("10")

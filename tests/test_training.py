@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minilstm import LSTM, Dense, Dropout, Embedding, Sequential, pad_sequences
+from minilstm import LSTM, Dense, Dropout, EarlyStopping, Embedding, Sequential, pad_sequences
 from minilstm.losses import BinaryCrossentropy
 from minilstm.optimizers import Adam
 from minilstm.training import batches
@@ -167,6 +167,54 @@ def test_batches_put_similar_lengths_together_and_save_most_of_the_padding():
     assert padded < 1.1 * lengths.sum()
 
 
+def test_a_column_of_a_table_serves_as_reviews():
+    class Column(list):  # as a pandas.Series does
+        def to_numpy(self):
+            array = np.empty(len(self), object)
+            array[:] = list(self)
+            return array
+
+    one, two = small(), small()
+    one.fit(Column(X), Y, verbose=0)
+    two.fit(X, Y, verbose=0)
+    assert same(one, two)
+
+
+def test_an_optimizer_given_to_two_models_is_copied():
+    optimizer = Adam()
+    for vocabulary in (20, 30):
+        model = Sequential([Embedding(vocabulary, 2), LSTM(2), Dense(1, "sigmoid")])
+        model.compile(optimizer=optimizer)
+        model.fit(X, Y, verbose=0)
+    assert optimizer.iterations == 0
+
+
+def test_with_an_input_length_texts_of_another_length_are_refused_unless_zeros_are_dropped():
+    model = Sequential([Embedding(20, 2, input_length=4), LSTM(2)])
+    with pytest.raises(ValueError, match=r"x holds a text of 3 tokens.*pad_sequences\(x, maxlen=4\)"):
+        model.predict([[1, 2, 3, 4], [1, 2, 3]])
+    assert Sequential([Embedding(20, 2, mask_zero=True, input_length=4), LSTM(2)]).predict([[0, 0, 3, 4]]).shape == (
+        1,
+        2,
+    )
+
+
+def test_fit_within_a_callback_does_not_mix_up_the_histories():
+    class Nested:
+        def on_epoch_end(self, epoch, logs=None):
+            model.fit(X[:4], Y[:4], verbose=0)
+
+    model = small()
+    assert model.fit(X, Y, epochs=2, verbose=0, callbacks=[Nested()]).epoch == [0, 1]
+
+
+def test_numbers_too_large_for_the_dtype_are_refused():
+    model = Sequential([Dense(1)])
+    model.compile(loss="mse")
+    with pytest.raises(ValueError, match="y holds NaN, infinity or what is too large for float32"):
+        model.fit(np.ones((2, 3)), [0, 1e300], verbose=0)
+
+
 def bad_labels(y):
     return lambda: small().fit(X, y, verbose=0)
 
@@ -183,16 +231,33 @@ def bad_reviews(x):
         (bad_reviews(["a great film"]), TypeError, r"x\[0\] holds .*Tokenizer.texts_to_sequences"),
         (bad_reviews([[1, 2], [1.5]]), TypeError, r"x\[1\] holds float64, expected token ids"),
         (bad_reviews([[1, 2], [[1]]]), ValueError, r"x\[1\] has shape \(1, 1\)"),
-        (bad_reviews([1, 2, 3]), ValueError, r"x\[0\] has shape \(\)"),
+        (bad_reviews([1, 2, 3]), TypeError, r"x\[0\] is a int, expected a list"),
         (bad_reviews([[1, 20]]), ValueError, "token 20 is outside 0 to 19.*Tokenizer"),
         (bad_reviews([[1, -1]]), ValueError, "token -1 is outside 0 to 19"),
         (bad_reviews(np.array([[1, 20]])), ValueError, "token 20 is outside 0 to 19"),
         (bad_reviews(np.array([[1.0, 2.0]])), TypeError, "x is float64, expected token ids"),
         (bad_reviews(np.array([1, 2])), ValueError, r"x has shape \(2,\), expected \(N, T\)"),
         (bad_reviews(None), TypeError, "x is a NoneType"),
+        (bad_reviews([[2**63]]), ValueError, "token 9223372036854775808 is outside 0 to 19"),
+        (bad_reviews([[1, [2, 3]]]), ValueError, r"x\[0\] is no array of numbers"),
+        (bad_reviews({1: [2]}), TypeError, "x is a dict"),
+        (bad_reviews(np.array(3)), ValueError, "x is a single number"),
+        (bad_reviews(np.ma.masked_array([[1]], [[True]])), TypeError, "x is a masked array"),
+        (bad_labels(1), TypeError, "y is a int"),
+        (bad_labels([[0], [0, 1]]), ValueError, "y is no array of numbers"),
+        (
+            lambda: small().fit(X, Y, validation_data=(X,)),
+            TypeError,
+            r"validation_data must be a pair \(x, y\), got tuple",
+        ),
+        (lambda: small().fit(X, Y, validation_data=([], Y)), ValueError, "validation_data: x is empty"),
+        (lambda: small().fit(X, Y, validation_split="0.5"), TypeError, "validation_split must be a number"),
+        (lambda: small().fit(X, Y, validation_split=0.99), ValueError, "leaves one part of 60 samples empty"),
+        (lambda: small().fit(X, Y[1:], validation_split=0.1), ValueError, "y has 59 labels, but x has 60 samples"),
+        (lambda: small().fit(X, Y, callbacks=EarlyStopping()), TypeError, r"write callbacks=\[\.\.\.\]"),
         (bad_labels(Y[:-1]), ValueError, "y has 59 labels, but x has 60 samples"),
         (bad_labels(np.stack([Y, Y], axis=1)), ValueError, r"y has shape \(60, 2\), expected \(60, 1\)"),
-        (bad_labels(Y + 1), ValueError, "y goes from 1 to 2, expected 0"),
+        (bad_labels(Y + 1), ValueError, r"y goes from 1\.0 to 2\.0, expected 0"),
         (bad_labels(np.where(Y, "pos", "neg")), TypeError, "expected numbers: 1 for positive"),
         (bad_labels(np.where(Y, np.nan, 0)), ValueError, "y holds NaN"),
         (lambda: small().fit(X, Y, batch_size=0), ValueError, "batch_size must be at least 1, got 0"),

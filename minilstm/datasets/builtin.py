@@ -25,6 +25,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from minilstm.tools.checks import make_rng
+
 Split = tuple[list[str], NDArray[np.int64]]
 
 KIND = (
@@ -67,25 +69,25 @@ FACTS = (
 
 
 def load_builtin(reviews: int = 2000, seed: int = 0) -> tuple[Split, Split]:
-    """Write `(X_train, y_train), (X_test, y_test)`: reviews whose label hangs on the order of their words.
+    """Write ``(X_train, y_train), (X_test, y_test)``: reviews whose label hangs on the order of their words.
 
-    Each part holds `reviews` texts, a list of str, and their labels, int64 (reviews,), 1 for kind. Half of
+    Each part holds ``reviews`` texts, a list of str, and their labels, int64 (reviews,), 1 for kind. Half of
     the labels are 1; of an odd number, one more is. A text has some 10 to 40 words, out of fewer than 120 in
-    all. No text occurs twice, within a part or across the two. The same `seed` gives the same reviews. Takes
+    all. No text occurs twice, within a part or across the two. The same ``seed`` gives the same reviews. Takes
     about 25 µs per review.
 
     Raises:
-        ValueError: `reviews` is less than 2.
+        ValueError: ``reviews`` is less than 2.
     """
-    if reviews < 2:
-        raise ValueError(f"reviews must be at least 2, one of each label, got {reviews}")
-    rng = np.random.default_rng(seed)
+    if not isinstance(reviews, int) or reviews < 2:
+        raise ValueError(f"reviews must be a whole number of at least 2, one of each label, got {reviews!r}")
+    rng = make_rng(seed)
     seen: set[str] = set()
     return _write_part(reviews, rng, seen), _write_part(reviews, rng, seen)
 
 
 def _write_part(reviews: int, rng: np.random.Generator, seen: set[str]) -> Split:
-    """Write as many new texts, none of them in `seen`, with labels that are balanced and in random order."""
+    """Write as many new texts, none of them in ``seen``, with labels that are balanced and in random order."""
     labels = rng.permutation(np.arange(1, reviews + 1) % 2)
     texts = []
     for label in labels:

@@ -2,8 +2,8 @@
 
 Source: Maas, Daly, Pham, Huang, Ng and Potts, "Learning Word Vectors for Sentiment Analysis", ACL 2011. Its
 archive is read as it is, nothing is unpacked on disk. A review is a file
-`aclImdb/{train,test}/{pos,neg}/<id>_<rating>.txt`, and line `id`, counted from 0, of
-`aclImdb/{train,test}/urls_{pos,neg}.txt` names its movie. What was read is kept in a cache file, so that
+``aclImdb/{train,test}/{pos,neg}/<id>_<rating>.txt``, and line ``id``, counted from 0, of
+``aclImdb/{train,test}/urls_{pos,neg}.txt`` names its movie. What was read is kept in a cache file, so that
 reading takes its seconds only once.
 """
 
@@ -23,6 +23,8 @@ from typing import IO, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
+
+from minilstm.tools.checks import check_number, make_rng
 
 IntArray = NDArray[np.int64]
 Split = tuple[list[str], IntArray]
@@ -53,14 +55,14 @@ def load_imdb(
     validation: float = 0.0,
     by_movie: bool = False,
 ) -> tuple[Split, ...]:
-    """Load `(X_train, y_train), (X_test, y_test)`, with a pair for validation between the two if asked for.
+    """Load ``(X_train, y_train), (X_test, y_test)``, with a pair for validation between the two if asked for.
 
     X is a list of N texts, y int64 (N,) with 1 for a positive review, 0 for a negative one. Reviews come in
     random order. All 50,000 take some 3 s the first time and 0.3 s from then on.
 
     Args:
         path: the archive, packed or not, or the unpacked folder. None for what the environment variable
-            MINILSTM_DATA names and, without one, for `download_imdb()`.
+            MINILSTM_DATA names and, without one, for ``download_imdb()``.
         reviews: how many to draw from each part, half of them positive (of an odd number, one more is). None
             for all.
         seed: the same seed gives the same reviews in the same order.
@@ -69,14 +71,13 @@ def load_imdb(
             the authors cut off the test part, but for one movie. Whole movies meet the fraction only nearly.
 
     Raises:
-        FileNotFoundError: nothing is at `path`.
+        FileNotFoundError: nothing is at ``path``.
         ValueError: what is there is damaged or lacks reviews, or an argument does not fit the number of them.
-        ConnectionError, ModuleNotFoundError: as for `download_imdb`.
+        ConnectionError, ModuleNotFoundError: as for ``download_imdb``.
     """
-    if not 0 <= validation < 1:
-        raise ValueError(f"validation must be a fraction, at least 0 and less than 1, got {validation}")
+    check_number("validation", validation, 0, 1, low_too=True)
+    rng = make_rng(seed)
     corpus = _load(_locate(path))
-    rng = np.random.default_rng(seed)
     train, test = (_draw(corpus, in_test, reviews, rng) for in_test in (False, True))
     if not validation:
         return _take(corpus, train), _take(corpus, test)
@@ -140,12 +141,16 @@ def _by_hand() -> str:
 
 def _locate(path: str | os.PathLike[str] | None) -> Path:
     """Find the archive, or the folder that holds train/ and test/."""
+    if path is not None and not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a str or a Path, got {path!r}")
     given = path or os.environ.get("MINILSTM_DATA")
     if not given:
         return download_imdb()
     source = Path(given).expanduser().resolve()
     if not source.exists():
         raise FileNotFoundError(f"nothing at {source} (from path= or MINILSTM_DATA): {_by_hand()}")
+    if not (source.is_file() or source.is_dir()):
+        raise ValueError(f"{source} is neither a file nor a folder: {_by_hand()}")
     unpacked = source / "aclImdb"
     return unpacked if unpacked.is_dir() else source
 
@@ -156,8 +161,8 @@ def _draw(corpus: _Corpus, in_test: bool, reviews: int | None, rng: np.random.Ge
     negative, positive = (np.flatnonzero(part & (corpus.labels == label)) for label in (0, 1))
     if reviews is not None:
         available = 2 * min(len(negative), len(positive))
-        if reviews not in range(2, available + 1):
-            raise ValueError(f"reviews must be from 2 to {available}, or None for all, got {reviews}")
+        if not isinstance(reviews, int) or not 2 <= reviews <= available:
+            raise ValueError(f"reviews must be a whole number from 2 to {available}, or None for all, got {reviews!r}")
         negative = rng.choice(negative, reviews // 2, replace=False)
         positive = rng.choice(positive, reviews - reviews // 2, replace=False)
     return rng.permutation(np.concatenate([negative, positive]))
@@ -192,7 +197,7 @@ def _take(corpus: _Corpus, numbers: IntArray) -> Split:
 
 
 def _load(source: Path) -> _Corpus:
-    """Get the reviews from the cache file of `source`, or else from `source`, and then write that file."""
+    """Get the reviews from the cache file of ``source``, or else from ``source``, and then write that file."""
     cache = cache_folder() / f"imdb-{hashlib.sha256(os.fsencode(source)).hexdigest()[:16]}.npz"
     stamp = _stamp(source)
     corpus = _read_cache(cache, stamp)
@@ -222,7 +227,7 @@ def _write_cache(cache: Path, stamp: str, corpus: _Corpus) -> None:
 
 
 def _stamp(source: Path) -> str:
-    """Sum up names, sizes and times of change, which tell whether `source` is as it was."""
+    """Sum up names, sizes and times of change, which tell whether ``source`` is as it was."""
     digest = hashlib.sha256()
     for file in _wanted_files(source) if source.is_dir() else [source]:
         status = file.stat()

@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from minilstm.activations import Activation, get_activation
 from minilstm.initializers import glorot_uniform
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, check_built, check_input, check_positive, zero_padding
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
+from minilstm.tools.checks import check_arrays, check_built, check_input, check_positive
 
 
 def dense_forward(
@@ -30,6 +31,7 @@ def dense_forward(
 ) -> tuple[Array, DenseCache]:
     """Run (1) and (2). Cost: D H multiply-adds a row or step."""
     phi = get_activation(activation)
+    check_arrays("Dense", x.dtype, W=(W, (x.shape[-1], len(b))))
     x = zero_padding(x, lengths)  # (B, D) or (B, T, D)
     y = phi.forward(x @ W + b)  # (1), (2), (B, H) or (B, T, H)
     y = zero_padding(y, lengths)
@@ -39,6 +41,7 @@ def dense_forward(
 def dense_backward(dy: Array, cache: DenseCache) -> tuple[Array, Arrays]:
     """Undo (2), then (1). Cost: twice that of forward."""
     x, y, lengths, W, phi = cache
+    check_arrays("Dense", y.dtype, dy=(dy, y.shape))
     dz = phi.backward(zero_padding(dy, lengths), y)  # (2'), the shape of y
     dx = dz @ W.T  # (1'), the shape of x
     D, H = W.shape

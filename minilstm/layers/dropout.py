@@ -22,27 +22,27 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, check_input, zero_padding
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
+from minilstm.tools.checks import check_arrays, check_input, check_number
 
 
 def dropout_forward(x: Array, lengths: Lengths, rate: float, rng: np.random.Generator) -> tuple[Array, DropoutCache]:
     """Draw the mask (1) and apply it (2). The draw is in float32: half the bits serve as well."""
     keep = rng.random(x.shape, np.float32) >= rate  # the shape of x
     m = zero_padding(keep * x.real.dtype.type(1 / (1 - rate)), lengths)  # (1), the shape of x
-    return zero_padding(x, lengths) * m, DropoutCache(m, lengths)  # (2)
+    return zero_padding(x, lengths) * m, DropoutCache(m)  # (2)
 
 
 def dropout_backward(dy: Array, cache: DropoutCache) -> tuple[Array, Arrays]:
     """Undo (2)."""
-    m, lengths = cache
-    return zero_padding(dy, lengths) if m is None else dy * m, {}  # (2')
+    check_arrays("Dropout", cache.m.dtype, dy=(dy, cache.m.shape))
+    return dy * cache.m, {}  # (2')
 
 
 class DropoutCache(NamedTuple):
     """What :func:`dropout_backward` needs."""
 
-    m: Array | None  # the shape of x; None where nothing was hidden
-    lengths: Lengths  # (B,) or None
+    m: Array  # the shape of x
 
 
 class Dropout(Layer):
@@ -59,9 +59,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        if not 0 <= rate < 1:
-            raise ValueError(f"Dropout: rate is {rate}, expected 0 <= rate < 1: the share to hide")
-        self.rate = float(rate)
+        self.rate = check_number("rate", rate, 0, 1, low_too=True)
 
     def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Nothing to make: the output has the shape of the input."""
@@ -75,7 +73,8 @@ class Dropout(Layer):
         check_input(self, x, lengths, "B T D" if steps else "B D")
         lengths = lengths if steps else None
         if not train or self.rate == 0:
-            return zero_padding(x, lengths), DropoutCache(None, lengths)
+            m = zero_padding(np.ones(x.shape, x.real.dtype), lengths)  # the shape of x
+            return zero_padding(x, lengths), DropoutCache(m)
         if rng is None:
             raise ValueError("Dropout: rng is None; training needs one, such as np.random.default_rng(0)")
         return dropout_forward(x, lengths, self.rate, rng)

@@ -21,21 +21,23 @@ import numpy.typing as npt
 
 from minilstm import kernels
 from minilstm.initializers import uniform
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, check_built, check_input, check_positive, zero_padding
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
+from minilstm.tools.checks import check_arrays, check_built, check_input, check_positive, check_tokens
 
 
 def embedding_forward(x: Array, E: Array, lengths: Lengths = None) -> tuple[Array, EmbeddingCache]:
     """Look up (1): token ids x (B, T) to y (B, T, D). Cost: a copy of y, two where rows are padded."""
-    x = zero_padding(x, lengths)  # (B, T)
+    x = zero_padding(x, lengths).astype(np.int64)  # (B, T), a copy: backward must find the same ids
     y = zero_padding(E[x], lengths)  # (1), (B, T, D)
-    return y, EmbeddingCache(x, lengths, len(E))
+    return y, EmbeddingCache(x, lengths, E)
 
 
 def embedding_backward(dy: Array, cache: EmbeddingCache) -> tuple[None, Arrays]:
     """Add up (1'): dy (B, T, D) to dE (V, D). There is no dx."""
-    x, lengths, V = cache
-    dE = np.zeros((V, dy.shape[2]), dy.dtype)  # (V, D)
-    scatter_add(dE, x.astype(np.int64), np.ascontiguousarray(zero_padding(dy, lengths)))
+    x, lengths, E = cache
+    check_arrays("Embedding", E.dtype, dy=(dy, (*x.shape, E.shape[1])))
+    dE = np.zeros_like(E)  # (V, D)
+    scatter_add(dE, x, np.ascontiguousarray(zero_padding(dy, lengths)))
     return None, {"E": dE}
 
 
@@ -50,7 +52,7 @@ class EmbeddingCache(NamedTuple):
 
     x: Array  # (B, T), 0 at padded steps
     lengths: Lengths  # (B,) or None
-    V: int  # rows of E
+    E: Array  # (V, D), for its shape
 
 
 class Embedding(Layer):
@@ -100,13 +102,3 @@ class Embedding(Layer):
     def backward(self, dy: Array, cache: EmbeddingCache) -> tuple[None, Arrays]:
         """Give the gradient of E. There is no dx: token ids have no gradient."""
         return embedding_backward(dy, cache)
-
-
-def check_tokens(tokens: Array, V: int) -> None:
-    """Raise a ValueError where an id lies outside 0 to V - 1; NumPy would read negative ones from the end."""
-    if tokens.size and (tokens.min() < 0 or tokens.max() >= V):
-        worst = tokens.min() if tokens.min() < 0 else tokens.max()
-        raise ValueError(
-            f"Embedding: token {worst} is outside 0 to {V - 1}, the vocabulary of input_dim={V}; "
-            f"use Tokenizer(num_words={V}), or an Embedding with a larger input_dim"
-        )

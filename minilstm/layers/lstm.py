@@ -41,7 +41,8 @@ import numpy.typing as npt
 from minilstm import kernels
 from minilstm.activations import ACTIVATIONS, get_activation
 from minilstm.initializers import glorot_uniform, orthogonal
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, check_built, check_input, check_positive, zero_padding
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
+from minilstm.tools.checks import check_arrays, check_built, check_input, check_lengths, check_positive, check_tuple
 
 
 def lstm_forward(
@@ -63,10 +64,14 @@ def lstm_forward(
     """
     phi, sigma = get_activation(activation).number, get_activation(recurrent_activation).number
     B, T, D = x.shape
-    if lengths is None:
-        lengths = np.full(B, T)  # (B,)
+    H = len(U)
+    check_arrays(
+        "LSTM", x.dtype, W=(W, (D, 4 * H)), U=(U, (H, 4 * H)), b=(b, (4 * H,)), h0=(h0, (B, H)), c0=(c0, (B, H))
+    )
+    check_lengths("LSTM", lengths, B, T)
+    lengths = np.full(B, T) if lengths is None else lengths.astype(np.int64)  # (B,)
     x = np.ascontiguousarray(zero_padding(x, lengths).swapaxes(0, 1))  # (T, B, D)
-    z = (x.reshape(T * B, D) @ W + b).reshape(T, B, 4 * len(U))  # x W + b of (1), (T, B, 4H)
+    z = (x.reshape(T * B, D) @ W + b).reshape(T, B, 4 * H)  # x W + b of (1), (T, B, 4H)
     gates, h, c = lstm_steps_forward(z, U, h0, c0, lengths, phi, sigma)
     y = h[1:].swapaxes(0, 1)  # (B, T, H)
     return (y, h[-1], c[-1]), LSTMCache(x, gates, h, c, lengths, W, U, phi, sigma)
@@ -108,6 +113,9 @@ def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache) 
     x, gates, h, c, lengths, W, U, phi, sigma = cache
     T, B, D = x.shape
     H = len(U)
+    if dy is not None:
+        check_arrays("LSTM", x.dtype, dy=(dy, (B, T, H)))
+    check_arrays("LSTM", x.dtype, dh=(dh_T, (B, H)), dc=(dc_T, (B, H)))
     dy = np.empty((B, 0, H), x.dtype) if dy is None else dy  # (B, T, H) or no steps
     dy = np.ascontiguousarray(dy.swapaxes(0, 1))  # (T, B, H)
     tiny = float(np.finfo(x.dtype).tiny) * 1e8
@@ -241,12 +249,7 @@ class LSTM(Layer):
         W, U, b = check_built(self, "W", "U", "b")
         check_input(self, x, lengths, "B T D", len(W))
         zeros = np.zeros((len(x), self.units), x.dtype)  # (B, H)
-        h0, c0 = (zeros, zeros) if initial_state is None else initial_state
-        for symbol, state in (("h0", h0), ("c0", c0)):
-            if state.shape != zeros.shape or state.dtype != x.dtype:
-                raise ValueError(
-                    f"LSTM: {symbol} of initial_state is {state.dtype} {state.shape}, expected {x.dtype} {zeros.shape}"
-                )
+        h0, c0 = (zeros, zeros) if initial_state is None else check_tuple("initial_state", initial_state, "h0, c0")
         (y, h_T, c_T), cache = lstm_forward(x, W, U, b, h0, c0, lengths, self.activation, self.recurrent_activation)
         y = y if self.return_sequences else h_T  # (B, T, H) or (B, H)
         return ((y, h_T, c_T) if self.return_state else y), cache
@@ -258,8 +261,9 @@ class LSTM(Layer):
         flows into the piece before. :func:`lstm_backward` gives them.
         """
         zeros = np.zeros_like(cache.h[0])  # (B, H)
-        dy, dh_T, dc_T = dy if self.return_state else (dy, zeros, zeros)
+        dy, dh_T, dc_T = check_tuple("dy", dy, "dy, dh, dc") if self.return_state else (dy, zeros, zeros)
         if not self.return_sequences:
+            check_arrays("LSTM", zeros.dtype, dy=(dy, zeros.shape), dh=(dh_T, zeros.shape))
             dy, dh_T = None, dh_T + dy
         dx, grads, _, _ = lstm_backward(dy, dh_T, dc_T, cache)
         return dx, grads

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import traceback
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError) as error:
         print(f"gradcheck: {error}", file=sys.stderr)
         return 2
-    return gradcheck(layers, options.shape, not options.no_complex_step)
+    try:
+        return gradcheck(layers, options.shape, not options.no_complex_step)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception:  # a mistake in a layer of the reader's: show where
+        traceback.print_exc()
+        print("gradcheck: the check could not be carried out, see above", file=sys.stderr)
+        return 2
 
 
 def gradcheck(layers: Sequence[Layer], shape: Sequence[int], complex_step: bool) -> int:
@@ -93,21 +103,21 @@ def own_layers(layers: Sequence[Layer], shape: Sequence[int], complex_step: bool
 
 def make_layer(where: str) -> Layer:
     """Import FILE.py:NAME or MODULE:NAME, and call it unless it is a layer already."""
-    source, colon, name = where.rpartition(":")
-    if not colon:
+    source, _, name = where.rpartition(":")
+    if not source or not name:
         raise ValueError(f"{where!r} names no layer, expected FILE.py:NAME or MODULE:NAME, as my_layers.py:Swish")
     try:
-        thing = getattr(load(source), name)
-    except (ImportError, FileNotFoundError) as error:
-        raise ValueError(f"cannot import {source!r}: {error}; run from its folder, or give the path") from error
-    except AttributeError as error:
-        raise ValueError(f"{source!r} has no {name!r}; look at its spelling") from error
-    make: Callable[[], Any] = thing if callable(thing) else lambda: thing
+        module = load(source)
+    except Exception as error:  # whatever goes wrong in the reader's file
+        raise ValueError(f"cannot import {source!r}: {type(error).__name__}: {error}") from error
+    if not hasattr(module, name):
+        raise ValueError(f"{source!r} has no {name!r}; look at its spelling")
+    thing = getattr(module, name)
     try:
-        layer = make()
-    except TypeError as error:
+        layer = thing() if callable(thing) else thing
+    except Exception as error:
         raise TypeError(
-            f"{where} cannot be called without arguments ({error}); name a function that makes it"
+            f"{where}() fails: {type(error).__name__}: {error}; name what can be called without arguments"
         ) from error
     if not isinstance(layer, Layer):
         raise TypeError(f"{where} is a {type(layer).__name__}, expected a minilstm.Layer, or what makes one")

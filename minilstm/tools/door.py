@@ -9,8 +9,8 @@ import numpy as np
 
 from minilstm.layer import Array, Lengths, Shape
 from minilstm.layers import Embedding
-from minilstm.layers.embedding import check_tokens
 from minilstm.losses import Loss
+from minilstm.tools.checks import check_number, check_tokens
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
@@ -35,29 +35,25 @@ class Rows:
     def __init__(self, model: Sequential, x: Any) -> None:
         if not model.layers:
             raise ValueError("the model has no layers; add one, such as model.add(Embedding(1000, 50))")
-        if isinstance(x, str) or not hasattr(x, "__len__"):
-            raise TypeError(f"x is a {type(x).__name__}, expected a list of lists of token ids, or an array")
+        x = plain("x", x)
         if len(x) == 0:
             raise ValueError("x is empty, expected at least one sample")
         first = model.layers[0]
         self.array: Array | None = None
         if not isinstance(first, Embedding):
-            self._take_numbers(model, x)
+            self._take_numbers(model, as_array("x", x))
         elif isinstance(x, np.ndarray) and x.dtype != object:
             self._take_tokens(first, x)
         else:
             self._take_texts(first, x)
         model.build(self.d_in)
 
-    def _take_numbers(self, model: Sequential, x: Any) -> None:
-        array = np.asarray(x)
+    def _take_numbers(self, model: Sequential, array: Array) -> None:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"x is {array.dtype}, expected numbers; for token ids, begin the model with an Embedding")
         if array.ndim not in (2, 3):
             raise ValueError(f"x has shape {array.shape}, expected (N, D) or (N, T, D)")
-        if not np.isfinite(array).all():
-            raise ValueError("x holds NaN or infinity, expected finite numbers; see np.isfinite(x)")
-        self.array, self.lengths = array.astype(model.dtype), np.full(len(array), array.shape[1])
+        self.array, self.lengths = finite("x", array, model.dtype), np.full(len(array), array.shape[1])
         self.d_in: Shape = array.shape[1:] if array.ndim == 2 else (None, array.shape[2])
 
     def _take_tokens(self, embedding: Embedding, x: Array) -> None:
@@ -75,19 +71,19 @@ class Rows:
     def _take_texts(self, embedding: Embedding, x: Sequence[Any]) -> None:
         texts = []
         for n, row in enumerate(x):
-            text = np.asarray(row) if not isinstance(row, str) else np.asarray([row])
-            if text.size and text.dtype.kind not in "iu":
-                raise TypeError(
-                    f"x[{n}] holds {text.dtype}, expected token ids (whole numbers); "
-                    "turn texts into ids with Tokenizer.texts_to_sequences"
-                )
+            text = as_array(f"x[{n}]", [row] if isinstance(row, str) else row)
             if text.ndim != 1:
                 raise ValueError(f"x[{n}] has shape {text.shape}, expected a 1-D array or list of token ids")
+            if text.size and text.dtype.kind not in "iu":
+                raise TypeError(
+                    f"x[{n}] holds {text.dtype}, expected token ids (whole numbers from 0 to "
+                    f"{embedding.input_dim - 1}); turn texts into ids with Tokenizer.texts_to_sequences"
+                )
+            check_tokens(text, embedding.input_dim)
             texts.append((text[text != 0] if embedding.mask_zero else text).astype(np.int64))
         self.tokens = np.concatenate(texts)  # (sum of lengths,)
         self.lengths = np.array([len(text) for text in texts])  # (N,)
         self.starts = np.cumsum(self.lengths) - self.lengths  # (N,)
-        check_tokens(self.tokens, embedding.input_dim)
         self._fix_length(embedding)
 
     def _fix_length(self, embedding: Embedding) -> None:
@@ -122,20 +118,19 @@ def check_labels(model: Sequential, loss: Loss, y: Any, N: int) -> Array:
         TypeError: no numbers.
         ValueError: a wrong number of labels or columns, a NaN, or a class other than 0 and 1.
     """
-    y = np.asarray(y)
+    y = as_array("y", y)
     if y.dtype.kind not in "fiub":
         raise TypeError(f"y is {y.dtype}, expected numbers: 1 for positive, 0 for negative")
     shape = (N, *model.shapes[-1])
     if y.ndim == 1 and shape[1:] == (1,):
         y = y[:, None]  # (N, 1)
-    if len(y) != N:
+    if y.ndim and len(y) != N:
         raise ValueError(f"y has {len(y)} labels, but x has {N} samples; expected one label for each")
     if y.shape != shape:
         raise ValueError(f"y has shape {y.shape}, expected {shape}, as the last layer's output")
-    if not np.isfinite(y).all():
-        raise ValueError("y holds NaN or infinity, expected finite numbers; see np.isfinite(y)")
+    y = finite("y", y, model.dtype)
     loss.check(y)
-    return y.astype(model.dtype)
+    return y
 
 
 def split_off(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
@@ -144,9 +139,54 @@ def split_off(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any,
     Raises:
         ValueError: ``share`` outside [0, 1), or one part without a sample.
     """
-    if not 0 <= share < 1:
-        raise ValueError(f"validation_split is {share}, expected 0 <= validation_split < 1")
+    check_number("validation_split", share, 0, 1, low_too=True)
+    x, y = plain("x", x), plain("y", y)
+    if len(x) != len(y):
+        raise ValueError(f"y has {len(y)} labels, but x has {len(x)} samples; expected one label for each")
     cut = int(len(x) * (1 - share))
     if not 0 < cut < len(x):
         raise ValueError(f"validation_split={share} leaves one part of {len(x)} samples empty; take more samples")
     return (x[:cut], y[:cut]), (x[cut:], y[cut:])
+
+
+def take_validation(model: Sequential, loss: Loss, validation_data: Any) -> tuple[Rows, Array]:
+    """Check ``validation_data``, a pair (x, y), as the training data was; errors say which of the two they mean."""
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+        raise TypeError(f"validation_data must be a pair (x, y), got {type(validation_data).__name__}")
+    try:
+        rows = Rows(model, validation_data[0])
+        return rows, check_labels(model, loss, validation_data[1], len(rows))
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"validation_data: {error}") from error
+
+
+def plain(symbol: str, x: Any) -> Any:
+    """Turn tables and columns of other libraries into arrays; raise unless the result has a length and an order."""
+    if hasattr(x, "to_numpy"):
+        x = x.to_numpy()
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(
+            f"{symbol} is a masked array, whose mask would be ignored; use {symbol}.filled() or leave rows out"
+        )
+    if isinstance(x, (str, bytes, dict, set)) or not hasattr(x, "__getitem__"):
+        raise TypeError(f"{symbol} is a {type(x).__name__}, expected a list of lists of token ids, or an array")
+    if isinstance(x, np.ndarray) and x.ndim == 0:
+        raise ValueError(f"{symbol} is a single number, expected an array with one row a sample")
+    return x
+
+
+def as_array(symbol: str, x: Any) -> Array:
+    """Make an array, or raise a ValueError where rows differ in length."""
+    try:
+        return np.asarray(plain(symbol, x))
+    except ValueError as error:
+        raise ValueError(f"{symbol} is no array of numbers: {error}") from error
+
+
+def finite(symbol: str, x: Array, dtype: np.dtype[Any]) -> Array:
+    """Convert to ``dtype``, or raise a ValueError where something is not finite, or would not be."""
+    with np.errstate(over="ignore"):
+        x = x.astype(dtype)
+    if not np.isfinite(x).all():
+        raise ValueError(f"{symbol} holds NaN, infinity or what is too large for {dtype}; see np.isfinite({symbol})")
+    return x

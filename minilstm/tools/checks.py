@@ -1,0 +1,136 @@
+"""Errors that say what came, what was expected, and what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minilstm.layer import Array, Layer, Lengths
+
+
+def check_input(layer: Layer, x: Array, lengths: Lengths, axes: str, last: int | None = None, kind: str = "fc") -> None:
+    """Raise unless ``x`` is as a layer wants it.
+
+    Args:
+        layer: whose parameters' dtype x must have, unless x is token ids.
+        x: what came.
+        lengths: what came with it.
+        axes: what x should have, such as "B T D".
+        last: the size that the last axis should have; None for any.
+        kind: "fc" for floating-point numbers (and complex ones, in a gradient check), "iu" for token ids.
+
+    Raises:
+        TypeError: x is no array, or of another dtype.
+        ValueError: another number of axes or features, or ``lengths`` that do not fit x.
+    """
+    who = type(layer).__name__
+    names = axes.split()
+    expected = f"({', '.join(names[:-1])}, {names[-1] if last is None else last})"
+    if not isinstance(x, np.ndarray):
+        raise TypeError(f"{who}: x is a {type(x).__name__}, expected an array {expected}; use np.asarray(x)")
+    if x.ndim != len(names) or (last is not None and x.shape[-1] != last):
+        raise ValueError(f"{who}: x has shape {x.shape}, expected {expected}")
+    if x.dtype.kind not in kind:
+        wanted = "token ids, an integer array" if kind == "iu" else "floating-point numbers"
+        raise TypeError(f"{who}: x is {x.dtype}, expected {wanted} {expected}; convert it with x.astype")
+    for name, p in layer.params.items():
+        if p.dtype != x.dtype and kind != "iu":
+            raise TypeError(
+                f"{who}: x is {x.dtype}, but {name} is {p.dtype}; "
+                f"convert it with x.astype(np.{p.dtype}), or build the layer with dtype {x.dtype}"
+            )
+    if len(names) > 1 and names[1] == "T":
+        check_lengths(who, lengths, *x.shape[:2])
+
+
+def check_lengths(who: str, lengths: Lengths, B: int, T: int) -> None:
+    """Raise unless ``lengths`` is None or holds B whole numbers from 0 to T."""
+    if lengths is None:
+        return
+    if not isinstance(lengths, np.ndarray) or lengths.dtype.kind not in "iu":
+        raise TypeError(f"{who}: lengths must be an integer array ({B},) or None, got {lengths!r}")
+    if lengths.shape != (B,):
+        raise ValueError(f"{who}: lengths has shape {lengths.shape}, expected ({B},), one for each row of x")
+    if B and (lengths.min() < 0 or lengths.max() > T):
+        raise ValueError(
+            f"{who}: lengths go from {lengths.min()} to {lengths.max()}, expected 0 to T = {T}; "
+            "a length counts the steps of a row before its padding"
+        )
+
+
+def check_arrays(who: str, dtype: npt.DTypeLike, **arrays: tuple[Any, tuple[int, ...]]) -> None:
+    """Raise unless every ``symbol=(array, shape)`` is an array of this shape and dtype. Kernels rely on it."""
+    for symbol, (array, shape) in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{who}: {symbol} is a {type(array).__name__}, expected an array {shape} of {dtype}")
+        if array.shape != shape:
+            raise ValueError(f"{who}: {symbol} has shape {array.shape}, expected {shape}")
+        if array.dtype != dtype:
+            raise TypeError(f"{who}: {symbol} is {array.dtype}, expected {dtype}; convert it with {symbol}.astype")
+
+
+def check_tuple(symbol: str, value: Any, parts: str) -> tuple[Any, ...]:
+    """Return ``value``, or raise a TypeError unless it is a tuple (or list) of the parts named."""
+    if not isinstance(value, (tuple, list)) or len(value) != len(parts.split(", ")):
+        raise TypeError(f"{symbol} must be ({parts}), got {type(value).__name__} {value!r:.60}")
+    return tuple(value)
+
+
+def check_tokens(x: Array, V: int) -> None:
+    """Raise a ValueError where an id lies outside 0 to V - 1; NumPy would read negative ones from the end."""
+    if x.size and (x.min() < 0 or x.max() >= V):
+        worst = x.min() if x.min() < 0 else x.max()
+        raise ValueError(
+            f"Embedding: token {worst} is outside 0 to {V - 1}, the vocabulary of input_dim={V}; "
+            f"use Tokenizer(num_words={V}), or an Embedding with a larger input_dim"
+        )
+
+
+def check_built(layer: Layer, *names: str) -> list[Array]:
+    """Return the named parameters, or raise a ValueError where the layer has not been built."""
+    if not layer.params:
+        raise ValueError(
+            f"{type(layer).__name__}: no parameters yet; call build(d_in, rng, dtype) first, or add it to a model"
+        )
+    return [layer.params[name] for name in names]
+
+
+def check_positive(who: str, **numbers: int) -> None:
+    """Raise unless every number given is a whole number of at least 1; the message names its symbol."""
+    for symbol, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
+            raise TypeError(f"{who}: {symbol} must be a whole number, got {number!r}")
+        if number < 1:
+            raise ValueError(f"{who}: {symbol} must be at least 1, got {number}")
+
+
+def check_number(symbol: str, number: Any, low: float = 0.0, high: float = math.inf, low_too: bool = False) -> float:
+    """Return a number between ``low``, itself allowed if ``low_too``, and ``high``; raise otherwise."""
+    if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{symbol} must be a number, got {number!r}")
+    if not (low <= number < high and (low_too or number > low)):
+        above = f"{low:g} {'<=' if low_too else '<'} {symbol}"
+        raise ValueError(f"{symbol} is {number}, expected {above} < {high:g}")
+    return float(number)
+
+
+def make_rng(seed: int | None) -> np.random.Generator:
+    """Make a generator of random numbers from a seed of the user's.
+
+    Raises:
+        ValueError: ``seed`` is neither a whole number of at least 0 nor None.
+    """
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"seed is {seed!r}, expected a whole number of at least 0, or None for chance") from error
+
+
+def check_same(who: str, wanted: Iterable[str], came: Iterable[str]) -> None:
+    """Raise a ValueError unless the names that came are those wanted."""
+    if set(wanted) != set(came):
+        raise ValueError(f"{who} has {sorted(came)}, expected the keys of params, {sorted(wanted)}")
