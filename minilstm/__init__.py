@@ -9,8 +9,11 @@ gradient checks. Read the files in this order:
     initializers.py       how weights start
     layers/embedding.py   words become vectors
     layers/lstm.py        the heart of it: eight equations, forward and backward
+    layers/bidirectional.py   two of them, in both directions
     layers/dense.py       vectors become a verdict
     layers/dropout.py     a cure for learning by heart
+    layers/conv1d.py      short phrases, wherever they stand; before it windows.py, after it pooling.py
+    layers/flatten.py     two layers that hardly compute
     losses.py             how wrong is the verdict
     model.py              layers in a row; the chain rule in five lines
     optimizers.py         from gradient to step
@@ -24,7 +27,20 @@ from minilstm import callbacks, losses, optimizers
 from minilstm.callbacks import Callback, EarlyStopping, History
 from minilstm.kernels import use_numba
 from minilstm.layer import Layer
-from minilstm.layers import LSTM, Dense, Dropout, Embedding
+from minilstm.layers import (
+    LSTM,
+    Activation,
+    AveragePooling1D,
+    Bidirectional,
+    Conv1D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    MaxPooling1D,
+)
 from minilstm.model import Sequential
 from minilstm.optimizers import SGD, Adam, RMSprop
 from minilstm.text import Tokenizer, pad_sequences
@@ -34,14 +50,22 @@ __version__ = "0.1.0"
 __all__ = [
     "LSTM",
     "SGD",
+    "Activation",
     "Adam",
+    "AveragePooling1D",
+    "Bidirectional",
     "Callback",
+    "Conv1D",
     "Dense",
     "Dropout",
     "EarlyStopping",
     "Embedding",
+    "Flatten",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
     "History",
     "Layer",
+    "MaxPooling1D",
     "RMSprop",
     "Sequential",
     "Tokenizer",

@@ -205,7 +205,7 @@ def _add_row(out: Array, a: Any, m: Array) -> None:
 
 @compiled
 def lstm_steps_forward(
-    z: Array, U: Array, h0: Array, c0: Array, lengths: Array, activation: int, recurrent_activation: int
+    z: Array, U: Array, h0: Array, c0: Array, m_h: Array, lengths: Array, activation: int, recurrent_activation: int
 ) -> tuple[Array, Array, Array]:
     """Twin of ``layers.lstm.lstm_steps_forward``."""
     T, B = z.shape[:2]
@@ -216,7 +216,7 @@ def lstm_steps_forward(
     h[0], c[0] = h0, c0
     for t in range(T):
         gates[t] = z[t]
-        _add_product(gates[t], h[t], U)
+        _add_product(gates[t], h[t] * m_h, U)
         for r in range(B):
             if t >= lengths[r]:
                 h[t + 1, r], c[t + 1, r] = h[t, r], c[t, r]
@@ -244,6 +244,7 @@ def lstm_steps_backward(
     gates: Array,
     c: Array,
     U: Array,
+    m_h: Array,
     lengths: Array,
     activation: int,
     recurrent_activation: int,
@@ -289,6 +290,8 @@ def lstm_steps_backward(
             dh[r] = 0
         _add_product(dh, dz[t], UT)
         for r in range(B):
+            if t < lengths[r]:
+                dh[r] *= m_h[r]
             _flush(dh[r], tiny)
     return dz, dh, dc
 

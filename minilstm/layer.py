@@ -94,6 +94,14 @@ def live_steps(lengths: Array, T: int) -> npt.NDArray[np.bool_]:
     return np.arange(T) < lengths[:, None]  # (B, T)
 
 
+def flip(x: Array, lengths: Lengths) -> Array:
+    """Reverse every row of ``x`` (B, T, ...) within its length; padding stays behind. Its own inverse."""
+    if lengths is None:
+        return x[:, ::-1]  # (B, T, ...)
+    T, n = np.arange(x.shape[1]), lengths[:, None]  # (T,), (B, 1)
+    return x[np.arange(len(x))[:, None], np.where(n > T, n - 1 - T, T)]  # (B, T, ...)
+
+
 def zero_padding(x: Array, lengths: Lengths) -> Array:
     """Copy ``x`` (B, T, ...) with zeros at its padded steps; ``x`` itself where nothing is padded."""
     T = x.shape[1]

@@ -8,11 +8,16 @@ not depend on them:
     (2) binary cross-entropy, from logits          L = mean(max(z, 0) - y z + log(1 + exp(-|z|)))
         (2')                                       dz = (sigmoid(z) - y) / (B K)
     (3) mean squared error                         L = mean((p - y)²);  (3') dp = 2 (p - y) / (B K)
+    (4) categorical cross-entropy, from shares     L = -Σ y log p / B;  (4') dp = -y / p / B
+    (5) categorical cross-entropy, from logits     L = Σ y (log Σ_j exp(z_j) - z) / B
+        (5')                                       dz = (softmax(z) Σ_j y_j - y) / B
 
-In (1), p is first moved into [ε, 1 - ε] with ε = 1e-7, as in Keras: log 0 would be infinite. Where that changed p,
-its gradient is 0, so a prediction that is wholly sure and wholly wrong teaches nothing. (2) is (1) at p = sigmoid(z),
-written so that nothing overflows, and teaches always: ``BinaryCrossentropy(from_logits=True)`` after a last layer
-without activation.
+In (4) and (5) a row of y is 1 at the true class, else 0, and only the mean over the B rows is taken.
+
+In (1) and (4), p is first moved into [ε, 1 - ε] with ε = 1e-7, as in Keras: log 0 would be infinite. Where that
+changed p, its gradient is 0, so a prediction that is wholly sure and wholly wrong teaches nothing. (2) is (1) at
+p = sigmoid(z), and (5) is (4) at p = softmax(z), written so that nothing overflows, and they teach always: use
+``from_logits=True`` after a last layer without activation.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.activations import sigmoid
+from minilstm.activations import sigmoid, softmax
 from minilstm.layer import Array
 from minilstm.tools.checks import check_arrays
 
@@ -48,10 +53,36 @@ class Loss:
         raise NotImplementedError
 
 
+EPSILON = 1e-7
+
+
+def clip(p: Array) -> Array:
+    """Move p into [ε, 1 - ε]; NaN stays NaN, and a complex number counts by its real part."""
+    low, high = p.dtype.type(EPSILON), p.dtype.type(1 - EPSILON)
+    return np.where(p.real < low.real, low, np.where(p.real > high.real, high, p))  # (B, K)
+
+
+def kept(p: Array, dp: Array) -> Array:
+    """Give the gradient dp where :func:`clip` left p as it was, else 0."""
+    return np.where((clip(p) == p) | np.isnan(p), dp, np.zeros_like(dp))  # (B, K)
+
+
+def check_truth(p: Array, y: Array) -> None:
+    """Raise unless y is an array of p's shape, and of its dtype unless a gradient check made p complex."""
+    check_arrays("loss", p.dtype if p.dtype.kind == "f" else y.dtype, y=(y, p.shape))
+
+
+def check_probabilities(p: Array, activation: str, loss: str) -> None:
+    """Raise a ValueError unless p lies within 0 and 1."""
+    if p.size and (p.real.min() < 0 or p.real.max() > 1):
+        raise ValueError(
+            f"predictions go from {p.real.min():.3g} to {p.real.max():.3g}, expected probabilities from 0 to 1; "
+            f"give the last layer activation={activation!r}, or use the loss {loss}(from_logits=True)"
+        )
+
+
 class BinaryCrossentropy(Loss):
     """(1) or, with ``from_logits=True``, (2): how surprised p is by a truth of 0 or 1, in nats."""
-
-    epsilon = 1e-7
 
     def __init__(self, from_logits: bool = False) -> None:
         self.from_logits = from_logits
@@ -73,32 +104,61 @@ class BinaryCrossentropy(Loss):
         Raises:
             ValueError: p is no probability, as without a sigmoid in the last layer; or y has another shape.
         """
-        check_arrays("loss", p.dtype if p.dtype.kind == "f" else y.dtype, y=(y, p.shape))
+        check_truth(p, y)
         if self.from_logits:
             z = p
             size = np.where(z.real > 0, z, -z)  # |z|, complex-safe, (B, K)
             return np.mean(np.where(z.real > 0, z, 0) - y * z + np.log1p(np.exp(-size)))  # (2)
-        if p.size and (p.real.min() < 0 or p.real.max() > 1):
-            raise ValueError(
-                f"predictions go from {p.real.min():.3g} to {p.real.max():.3g}, expected probabilities from 0 to 1; "
-                "give the last layer activation='sigmoid', or use the loss BinaryCrossentropy(from_logits=True)"
-            )
-        p = self._clip(p)
+        check_probabilities(p, "sigmoid", "BinaryCrossentropy")
+        p = clip(p)  # (B, K)
         return -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))  # (1)
 
     def backward(self, p: Array, y: Array) -> Array:
         """Compute (1') or (2')."""
-        check_arrays("loss", p.dtype, y=(y, p.shape))
+        check_truth(p, y)
         if self.from_logits:
             return (sigmoid(p) - y) / p.size  # (2'), (B, K)
-        q = self._clip(p)
-        dp = (q - y) / (q * (1 - q)) / p.size  # (1'), (B, K)
-        return np.where((q == p) | np.isnan(p), dp, np.zeros_like(p))
+        q = clip(p)  # (B, K)
+        return kept(p, (q - y) / (q * (1 - q))) / p.size  # (1'), (B, K)
 
-    def _clip(self, p: Array) -> Array:
-        """Move p into [ε, 1 - ε]."""
-        low, high = p.dtype.type(self.epsilon), p.dtype.type(1 - self.epsilon)
-        return np.where(p.real < low.real, low, np.where(p.real > high.real, high, p))  # (B, K)
+
+class CategoricalCrossentropy(Loss):
+    """(4) or, with ``from_logits=True``, (5): how surprised p is by the true one of K classes, in nats.
+
+    The truth may be given as class numbers (N,), which ``fit`` and ``evaluate`` turn into rows of y (N, K).
+    """
+
+    def __init__(self, from_logits: bool = False) -> None:
+        self.from_logits = from_logits
+
+    def check(self, y: Array) -> None:
+        """Allow for rows of shares that add up to 1, and for no other."""
+        if y.size and (y.min() < 0 or np.abs(y.sum(axis=-1) - 1).max() > 1e-5):
+            raise ValueError("y holds a row that is no class, expected one 1 and else 0 in each, or class numbers (N,)")
+
+    def accuracy(self, p: Array, y: Array) -> float:
+        """Compute the share of rows in which the largest of p is the true class."""
+        return float(np.mean(p.argmax(axis=-1) == y.argmax(axis=-1)))
+
+    def forward(self, p: Array, y: Array) -> Any:
+        """Compute (4) or (5).
+
+        Raises:
+            ValueError: p is no probability, as without a softmax in the last layer; or y has another shape.
+        """
+        check_truth(p, y)
+        if self.from_logits:
+            z = p - p.real.max(axis=-1, keepdims=True)  # (B, K): exp cannot overflow
+            return np.sum(y * (np.log(np.exp(z).sum(axis=-1, keepdims=True)) - z)) / len(p)  # (5)
+        check_probabilities(p, "softmax", "CategoricalCrossentropy")
+        return -np.sum(y * np.log(clip(p))) / len(p)  # (4)
+
+    def backward(self, p: Array, y: Array) -> Array:
+        """Compute (4') or (5')."""
+        check_truth(p, y)
+        if self.from_logits:
+            return (softmax(p) * y.sum(axis=-1, keepdims=True) - y) / len(p)  # (5'), (B, K)
+        return kept(p, -y / clip(p)) / len(p)  # (4'), (B, K)
 
 
 class MeanSquaredError(Loss):
@@ -106,17 +166,19 @@ class MeanSquaredError(Loss):
 
     def forward(self, p: Array, y: Array) -> Any:
         """Compute (3)."""
-        check_arrays("loss", p.dtype if p.dtype.kind == "f" else y.dtype, y=(y, p.shape))
+        check_truth(p, y)
         return np.mean((p - y) ** 2)
 
     def backward(self, p: Array, y: Array) -> Array:
         """Compute (3')."""
-        check_arrays("loss", p.dtype, y=(y, p.shape))
+        check_truth(p, y)
         return 2 * (p - y) / p.size  # (B, K)
 
 
 LOSSES: dict[str, type[Loss]] = {
     "binary_crossentropy": BinaryCrossentropy,
+    "categorical_crossentropy": CategoricalCrossentropy,
+    "sparse_categorical_crossentropy": CategoricalCrossentropy,
     "mean_squared_error": MeanSquaredError,
     "mse": MeanSquaredError,
 }

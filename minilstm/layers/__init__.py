@@ -6,9 +6,26 @@ function takes ``dy, cache`` and returns ``dx, grads``, and more where there is 
 Read ``embedding.py`` first, since it is short, then ``lstm.py``, for which the project exists.
 """
 
+from minilstm.layers.bidirectional import Bidirectional
+from minilstm.layers.conv1d import Conv1D
 from minilstm.layers.dense import Dense
 from minilstm.layers.dropout import Dropout
 from minilstm.layers.embedding import Embedding
+from minilstm.layers.flatten import Activation, Flatten
 from minilstm.layers.lstm import LSTM
+from minilstm.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 
-__all__ = ["LSTM", "Dense", "Dropout", "Embedding"]
+__all__ = [
+    "LSTM",
+    "Activation",
+    "AveragePooling1D",
+    "Bidirectional",
+    "Conv1D",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
+    "MaxPooling1D",
+]

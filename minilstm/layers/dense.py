@@ -64,7 +64,7 @@ class Dense(Layer):
 
     Args:
         units: H, the number of outputs.
-        activation: "tanh", "sigmoid", "relu", "linear", or None for linear.
+        activation: "tanh", "sigmoid", "relu", "softmax", "linear", or None for linear.
 
     Parameters: W (D, H) Glorot uniform, b (H,) zero.
 

@@ -26,11 +26,25 @@ from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
 from minilstm.tools.checks import check_arrays, check_input, check_number
 
 
-def dropout_forward(x: Array, lengths: Lengths, rate: float, rng: np.random.Generator) -> tuple[Array, DropoutCache]:
-    """Draw the mask (1) and apply it (2). The draw is in float32: half the bits serve as well."""
-    keep = rng.random(x.shape, np.float32) >= rate  # the shape of x
-    m = zero_padding(keep * x.real.dtype.type(1 / (1 - rate)), lengths)  # (1), the shape of x
+def dropout_forward(
+    x: Array, lengths: Lengths, rate: float, rng: np.random.Generator | None
+) -> tuple[Array, DropoutCache]:
+    """Draw the mask (1) and apply it (2)."""
+    m = zero_padding(dropout_mask(x.shape, rate, x.real.dtype, rng), lengths)  # (1), the shape of x
     return zero_padding(x, lengths) * m, DropoutCache(m)  # (2)
+
+
+def dropout_mask(shape: tuple[int, ...], rate: float, dtype: npt.DTypeLike, rng: np.random.Generator | None) -> Array:
+    """Draw (1). The draw is in float32: half the bits serve as well.
+
+    Raises:
+        ValueError: there is something to draw, but no ``rng``.
+    """
+    if rate == 0:
+        return np.ones(shape, dtype)
+    if rng is None:
+        raise ValueError("dropout: rng is None; training needs one, such as np.random.default_rng(0)")
+    return (rng.random(shape, np.float32) >= rate).astype(dtype) * (1 / (1 - rate))
 
 
 def dropout_backward(dy: Array, cache: DropoutCache) -> tuple[Array, Arrays]:
@@ -72,12 +86,7 @@ class Dropout(Layer):
         steps = isinstance(x, np.ndarray) and x.ndim == 3
         check_input(self, x, lengths, "B T D" if steps else "B D")
         lengths = lengths if steps else None
-        if not train or self.rate == 0:
-            m = zero_padding(np.ones(x.shape, x.real.dtype), lengths)  # the shape of x
-            return zero_padding(x, lengths), DropoutCache(m)
-        if rng is None:
-            raise ValueError("Dropout: rng is None; training needs one, such as np.random.default_rng(0)")
-        return dropout_forward(x, lengths, self.rate, rng)
+        return dropout_forward(x, lengths, self.rate if train else 0, rng)
 
     def backward(self, dy: Array, cache: DropoutCache) -> tuple[Array, Arrays]:
         """Give dx; there are no parameters."""

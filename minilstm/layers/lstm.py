@@ -3,7 +3,7 @@
 One step, for a batch of rows (lower case: activations, upper case: weights; φ is ``activation``, tanh by default,
 σ is ``recurrent_activation``, sigmoid by default; ⊙ multiplies elementwise)::
 
-    (1)  z_t = x_t W + h_{t-1} U + b            all four gates in one product; z = [z_i z_f z_g z_o]
+    (1)  z_t = (x_t ⊙ m_x) W + (h_{t-1} ⊙ m_h) U + b      all four gates in one product; z = [z_i z_f z_g z_o]
     (2)  i_t = σ(z_i)                           input gate: how much of the candidate to write
          f_t = σ(z_f)                           forget gate: how much of the old cell to keep
          g_t = φ(z_g)                           candidate: what to write
@@ -14,17 +14,20 @@ One step, for a batch of rows (lower case: activations, upper case: weights; φ 
 Backward runs the steps in reverse. h_t reaches the loss as the output y_t and by way of z_{t+1}; c_t by way of
 c_{t+1} and of h_t. So two roads lead back to each step, (0'); then each numbered line is undone in turn::
 
-    (0') dh_t = dy_t + dz_{t+1} Uᵀ,  dc_t = dc_{t+1} ⊙ f_{t+1}      from outside after the last step: dh_T, dc_T
+    (0') dh_t = dy_t + dz_{t+1} Uᵀ ⊙ m_h,  dc_t = dc_{t+1} ⊙ f_{t+1}      from outside after the last step: dh_T, dc_T
     (4') do_t = dh_t ⊙ φ(c_t),   dc_t += φ'(c_t) ⊙ dh_t ⊙ o_t
     (3') di_t = dc_t ⊙ g_t,  df_t = dc_t ⊙ c_{t-1},  dg_t = dc_t ⊙ i_t,  and dc_t ⊙ f_t for (0')
     (2') dz_i = σ'(z_i) ⊙ di_t, and so on for each gate
-    (1') dx_t = dz_t Wᵀ,  dW = Σ_t x_tᵀ dz_t,  dU = Σ_t h_{t-1}ᵀ dz_t,  db = Σ_t dz_t, and dz_t Uᵀ for (0')
+    (1') dx_t = dz_t Wᵀ ⊙ m_x,  dW = Σ_t (x_t ⊙ m_x)ᵀ dz_t,  dU = Σ_t (h_{t-1} ⊙ m_h)ᵀ dz_t,  db = Σ_t dz_t
 
 The end of (3') is why LSTMs work: where f is near 1, the gradient of the cell passes back unchanged. In a plain
 recurrent net every step multiplies it by a matrix and a slope, and after 50 steps nothing is left.
 
 Shapes: x (B, T, D), W (D, 4H), U (H, 4H), b (4H,), each gate, h_t and c_t (B, H). At a padded step h and c are
 carried on unchanged, so the last column of y is always the state after the last word.
+
+The masks m_x (B, D) and m_h (B, H) are 1, but while training with dropout. Then they hide a random part of x and of h,
+the same at every step: hidden anew each time, nothing would survive for long (Gal & Ghahramani 2016).
 
 Sources: Hochreiter & Schmidhuber 1997 (the cell); Gers, Schmidhuber & Cummins 2000 (the forget gate); Graves &
 Schmidhuber 2005 (the exact gradient through all steps). The forget part of b starts at 1, so that a new cell
@@ -41,8 +44,18 @@ import numpy.typing as npt
 from minilstm import kernels
 from minilstm.activations import ACTIVATIONS, get_activation
 from minilstm.initializers import glorot_uniform, orthogonal
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
-from minilstm.tools.checks import check_arrays, check_built, check_input, check_lengths, check_positive, check_tuple
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, flip, zero_padding
+from minilstm.layers.dropout import dropout_mask
+from minilstm.tools.checks import (
+    check_arrays,
+    check_built,
+    check_input,
+    check_lengths,
+    check_number,
+    check_positive,
+    check_steps,
+    check_tuple,
+)
 
 
 def lstm_forward(
@@ -55,6 +68,7 @@ def lstm_forward(
     lengths: Lengths = None,
     activation: str | None = "tanh",
     recurrent_activation: str | None = "sigmoid",
+    masks: tuple[Array, Array] | None = None,
 ) -> tuple[tuple[Array, Array, Array], LSTMCache]:
     """Run equations (1) to (4) over all steps: from x (B, T, D) to y (B, T, H) and the last h and c (B, H).
 
@@ -70,16 +84,17 @@ def lstm_forward(
     )
     check_lengths("LSTM", lengths, B, T)
     lengths = np.full(B, T) if lengths is None else lengths.astype(np.int64)  # (B,)
-    x = np.ascontiguousarray(zero_padding(x, lengths).swapaxes(0, 1))  # (T, B, D)
-    z = (x.reshape(T * B, D) @ W + b).reshape(T, B, 4 * H)  # x W + b of (1), (T, B, 4H)
-    gates, h, c = lstm_steps_forward(z, U, h0, c0, lengths, phi, sigma)
+    m_x, m_h = masks or (np.ones((B, D), x.real.dtype), np.ones((B, H), x.real.dtype))  # (B, D), (B, H)
+    x = np.ascontiguousarray(zero_padding(x, lengths).swapaxes(0, 1)) * m_x  # (T, B, D)
+    z = (x.reshape(T * B, D) @ W + b).reshape(T, B, 4 * H)  # (1) but for its second term, (T, B, 4H)
+    gates, h, c = lstm_steps_forward(z, U, h0, c0, m_h, lengths, phi, sigma)
     y = h[1:].swapaxes(0, 1)  # (B, T, H)
-    return (y, h[-1], c[-1]), LSTMCache(x, gates, h, c, lengths, W, U, phi, sigma)
+    return (y, h[-1], c[-1]), LSTMCache(x, gates, h, c, m_x, m_h, lengths, W, U, phi, sigma)
 
 
 @kernels.twin(kernels.lstm_steps_forward)
 def lstm_steps_forward(
-    z: Array, U: Array, h0: Array, c0: Array, lengths: Array, phi: int, sigma: int
+    z: Array, U: Array, h0: Array, c0: Array, m_h: Array, lengths: Array, phi: int, sigma: int
 ) -> tuple[Array, Array, Array]:
     """Loop over time: from z = x W + b (T, B, 4H) to the gates (T, B, 4H), and h and c (T+1, B, H).
 
@@ -94,7 +109,7 @@ def lstm_steps_forward(
     h[0], c[0] = h0, c0
     for t in range(T):
         live = (t < lengths)[:, None]  # (B, 1)
-        z_i, z_f, z_g, z_o = np.split(z[t] + h[t] @ U, 4, axis=1)  # (1) with h_{t-1} U, (B, H) each
+        z_i, z_f, z_g, z_o = np.split(z[t] + (h[t] * m_h) @ U, 4, axis=1)  # (1), (B, H) each
         i, f, g, o = gate(z_i), gate(z_f), act(z_g), gate(z_o)  # (2), (B, H) each
         c_t = f * c[t] + i * g  # (3), (B, H)
         h_t = o * act(c_t)  # (4), (B, H)
@@ -110,7 +125,7 @@ def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache) 
     ``dy`` is (B, T, H), or None where only the last state was used. The gradients of the weights are sums over
     steps and rows, so each is one product after the loop. Cost: about twice that of forward.
     """
-    x, gates, h, c, lengths, W, U, phi, sigma = cache
+    x, gates, h, c, m_x, m_h, lengths, W, U, phi, sigma = cache
     T, B, D = x.shape
     H = len(U)
     if dy is not None:
@@ -119,12 +134,12 @@ def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache) 
     dy = np.empty((B, 0, H), x.dtype) if dy is None else dy  # (B, T, H) or no steps
     dy = np.ascontiguousarray(dy.swapaxes(0, 1))  # (T, B, H)
     tiny = float(np.finfo(x.dtype).tiny) * 1e8
-    dz, dh0, dc0 = lstm_steps_backward(dy, dh_T, dc_T, gates, c, U, lengths, phi, sigma, tiny)
+    dz, dh0, dc0 = lstm_steps_backward(dy, dh_T, dc_T, gates, c, U, m_h, lengths, phi, sigma, tiny)
     dz = dz.reshape(T * B, 4 * H)  # (T*B, 4H)
-    dx = (dz @ W.T).reshape(T, B, D).swapaxes(0, 1)  # (1'), (B, T, D)
+    dx = ((dz @ W.T).reshape(T, B, D) * m_x).swapaxes(0, 1)  # (1'), (B, T, D)
     grads = {
         "W": x.reshape(T * B, D).T @ dz,  # (1'), (D, 4H)
-        "U": h[:-1].reshape(T * B, H).T @ dz,  # (1'), (H, 4H)
+        "U": (h[:-1] * m_h).reshape(T * B, H).T @ dz,  # (1'), (H, 4H)
         "b": dz.sum(axis=0),  # (1'), (4H,)
     }
     return dx, grads, dh0, dc0
@@ -138,6 +153,7 @@ def lstm_steps_backward(
     gates: Array,
     c: Array,
     U: Array,
+    m_h: Array,
     lengths: Array,
     phi: int,
     sigma: int,
@@ -162,7 +178,7 @@ def lstm_steps_backward(
         dz_t = np.concatenate([dgate(di, i), dgate(df, f), dact(dg, g), dgate(do, o)], axis=1)  # (2'), (B, 4H)
         dz[t] = flush(np.where(live, dz_t, 0), tiny)
         dc = np.where(live, flush(dc_t * f, tiny), dc)  # (0') of the step before, (B, H)
-        dh = flush(np.where(live, dz[t] @ U.T, dh), tiny)  # (0') of the step before, (B, H)
+        dh = flush(np.where(live, dz[t] @ U.T * m_h, dh), tiny)  # (0') of the step before, (B, H)
     return dz, dh, dc
 
 
@@ -174,10 +190,12 @@ def flush(x: Array, tiny: float) -> Array:
 class LSTMCache(NamedTuple):
     """What :func:`lstm_backward` needs. Time comes first, so that one step is one block of memory."""
 
-    x: Array  # (T, B, D), zeros at padded steps
+    x: Array  # (T, B, D): x ⊙ m_x, zeros at padded steps
     gates: Array  # (T, B, 4H): i, f, g, o of every step
     h: Array  # (T+1, B, H): h[t] is the state before step t
     c: Array  # (T+1, B, H): c[t] is the cell before step t
+    m_x: Array  # (B, D)
+    m_h: Array  # (B, H)
     lengths: Array  # (B,)
     W: Array  # (D, 4H)
     U: Array  # (H, 4H)
@@ -193,6 +211,9 @@ class LSTM(Layer):
         activation: φ, "tanh" unless told otherwise, "sigmoid", "relu" or "linear".
         recurrent_activation: σ, of the same choice, "sigmoid" unless told otherwise.
         return_sequences: give the state after every step (B, T, H), as a second LSTM on top needs it.
+        go_backwards: read from the last word to the first; the states come in the order of reading.
+        dropout: the share of x to hide while training.
+        recurrent_dropout: the share of h to hide while training.
         return_state: give ``(y, h, c)`` with the last h and c, (B, H) each. :meth:`backward` then takes
             ``(dy, dh, dc)``. Together with ``initial_state`` a long text can be read in pieces.
 
@@ -211,23 +232,22 @@ class LSTM(Layer):
         recurrent_activation: str | None = "sigmoid",
         return_sequences: bool = False,
         return_state: bool = False,
+        go_backwards: bool = False,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_positive("LSTM", units=units)
-        get_activation(activation)
-        get_activation(recurrent_activation, "recurrent_activation")
+        get_activation(activation, elementwise=True)
+        get_activation(recurrent_activation, "recurrent_activation", elementwise=True)
         self.units, self.activation, self.recurrent_activation = int(units), activation, recurrent_activation
-        self.return_sequences = return_sequences
-        self.return_state = return_state
+        self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
+        self.dropout = check_number("dropout", dropout, 0, 1, low_too=True)
+        self.recurrent_dropout = check_number("recurrent_dropout", recurrent_dropout, 0, 1, low_too=True)
 
     def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Make W, U and b for samples of shape (T, D); the output is (T, H) or (H,)."""
-        if len(d_in) != 2 or d_in[1] is None:
-            raise ValueError(
-                f"LSTM: a sample has shape {d_in}, expected (T, D) with D known: a vector for every step. "
-                "If the layer before is an LSTM too, give that one return_sequences=True"
-            )
-        T, D, H = d_in[0], d_in[1], self.units
+        (T, D), H = check_steps("LSTM", d_in), self.units
         b = np.zeros(4 * H, dtype)  # (4H,)
         b[H : 2 * H] = 1
         self.params = {
@@ -248,9 +268,17 @@ class LSTM(Layer):
         """Read x (B, T, D) from ``initial_state`` (h0, c0), (B, H) each, zeros unless given."""
         W, U, b = check_built(self, "W", "U", "b")
         check_input(self, x, lengths, "B T D", len(W))
-        zeros = np.zeros((len(x), self.units), x.dtype)  # (B, H)
+        B, H, D = len(x), self.units, len(W)
+        x = flip(x, lengths) if self.go_backwards else x  # (B, T, D)
+        zeros = np.zeros((B, H), x.dtype)  # (B, H)
+        masks = None
+        if train and (self.dropout or self.recurrent_dropout):
+            m_x = dropout_mask((B, D), self.dropout, x.real.dtype, rng)  # (B, D)
+            masks = m_x, dropout_mask((B, H), self.recurrent_dropout, x.real.dtype, rng)  # (B, D), (B, H)
         h0, c0 = (zeros, zeros) if initial_state is None else check_tuple("initial_state", initial_state, "h0, c0")
-        (y, h_T, c_T), cache = lstm_forward(x, W, U, b, h0, c0, lengths, self.activation, self.recurrent_activation)
+        (y, h_T, c_T), cache = lstm_forward(
+            x, W, U, b, h0, c0, lengths, self.activation, self.recurrent_activation, masks
+        )
         y = y if self.return_sequences else h_T  # (B, T, H) or (B, H)
         return ((y, h_T, c_T) if self.return_state else y), cache
 
@@ -266,7 +294,7 @@ class LSTM(Layer):
             check_arrays("LSTM", zeros.dtype, dy=(dy, zeros.shape), dh=(dh_T, zeros.shape))
             dy, dh_T = None, dh_T + dy
         dx, grads, _, _ = lstm_backward(dy, dh_T, dc_T, cache)
-        return dx, grads
+        return (flip(dx, cache.lengths) if self.go_backwards else dx), grads
 
     def out_lengths(self, lengths: Lengths) -> Lengths:
         """Keep the lengths with ``return_sequences``; a single state has no time axis."""

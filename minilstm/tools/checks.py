@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.layer import Array, Layer, Lengths
+from minilstm.layer import Array, Layer, Lengths, Shape
 
 
 def check_input(layer: Layer, x: Array, lengths: Lengths, axes: str, last: int | None = None, kind: str = "fc") -> None:
@@ -97,6 +97,22 @@ def check_built(layer: Layer, *names: str) -> list[Array]:
             f"{type(layer).__name__}: no parameters yet; call build(d_in, rng, dtype) first, or add it to a model"
         )
     return [layer.params[name] for name in names]
+
+
+def check_steps(who: str, d_in: Shape) -> tuple[int | None, int]:
+    """Return T and D of a sample (T, D), or raise a ValueError where it has no time axis or D is not known."""
+    if len(d_in) != 2 or d_in[1] is None:
+        raise ValueError(
+            f"{who}: a sample has shape {d_in}, expected (T, D) with D known: a vector for every step. "
+            "If the layer before is an LSTM, give that one return_sequences=True"
+        )
+    return d_in[0], d_in[1]
+
+
+def check_choice(symbol: str, value: Any, *choices: str) -> None:
+    """Raise a ValueError unless ``value`` is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{symbol}={value!r} is unknown; choose one of {', '.join(map(repr, choices))}")
 
 
 def check_positive(who: str, **numbers: int) -> None:

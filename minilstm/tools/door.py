@@ -9,7 +9,7 @@ import numpy as np
 
 from minilstm.layer import Array, Lengths, Shape
 from minilstm.layers import Embedding
-from minilstm.losses import Loss
+from minilstm.losses import CategoricalCrossentropy, Loss
 from minilstm.tools.checks import check_number, check_tokens
 
 if TYPE_CHECKING:
@@ -124,6 +124,8 @@ def check_labels(model: Sequential, loss: Loss, y: Any, N: int) -> Array:
     shape = (N, *model.shapes[-1])
     if y.ndim == 1 and shape[1:] == (1,):
         y = y[:, None]  # (N, 1)
+    if y.ndim == 1 and len(shape) == 2 and isinstance(loss, CategoricalCrossentropy):
+        y = one_hot(y, model.shapes[-1][0] or 0)  # (N, K)
     if y.ndim and len(y) != N:
         raise ValueError(f"y has {len(y)} labels, but x has {N} samples; expected one label for each")
     if y.shape != shape:
@@ -131,6 +133,13 @@ def check_labels(model: Sequential, loss: Loss, y: Any, N: int) -> Array:
     y = finite("y", y, model.dtype)
     loss.check(y)
     return y
+
+
+def one_hot(y: Array, K: int) -> Array:
+    """Turn class numbers y (N,) into rows (N, K) that are 1 at the class, else 0."""
+    if y.size and (y.min() < 0 or y.max() >= K or (y != np.floor(y)).any()):
+        raise ValueError(f"y goes from {y.min()} to {y.max()}, expected class numbers from 0 to {K - 1}, whole ones")
+    return np.eye(K)[y.astype(np.int64)]  # (N, K)
 
 
 def split_off(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:

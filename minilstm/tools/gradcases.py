@@ -9,9 +9,22 @@ import numpy as np
 
 from minilstm.gradcheck import Report, check_layer, check_loss, check_model, compare
 from minilstm.layer import Array, Arrays, Lengths
-from minilstm.layers import LSTM, Dense, Dropout, Embedding
+from minilstm.layers import (
+    LSTM,
+    Activation,
+    AveragePooling1D,
+    Bidirectional,
+    Conv1D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    MaxPooling1D,
+)
 from minilstm.layers.lstm import lstm_backward, lstm_forward
-from minilstm.losses import BinaryCrossentropy, MeanSquaredError
+from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from minilstm.model import Sequential
 
 
@@ -28,26 +41,72 @@ def check_all() -> Iterator[Report]:
     y = rng.integers(0, 2, (B, 1)).astype(float)  # (B, 1)
 
     yield check_layer(Embedding(6, D), tokens, lengths)
-    for activation in ("tanh", "sigmoid", "relu", "linear"):
-        yield check_layer(LSTM(H, activation=activation, return_sequences=True), x, lengths)
-    yield check_layer(LSTM(H, recurrent_activation="tanh"), x, lengths)
-    yield check_layer(LSTM(H), x, lengths)
-    yield check_layer(LSTM(H), x)
-    yield check_layer(LSTM(H, return_sequences=True, return_state=True), x, lengths)
-    yield check_initial_state(x, lengths, H)
-    for activation in ("tanh", "sigmoid", "relu", "linear"):
+    yield from lstms(x, lengths, H)
+    yield from windows(x, lengths, H)
+    for layer in (GlobalMaxPooling1D(), GlobalAveragePooling1D(), Flatten(), Dropout(0.4)):
+        yield check_layer(layer, x, lengths)
+    for activation in ("tanh", "sigmoid", "relu", "softmax", "linear"):
         yield check_layer(Dense(H, activation), x[:, 0])
+        yield check_layer(Activation(activation), x, lengths)
     yield check_layer(Dense(H, "tanh"), x, lengths)
-    yield check_layer(Dropout(0.4), x, lengths)
-    yield check_loss(BinaryCrossentropy(), rng.uniform(0.05, 0.95, (B, 1)), y)
-    logits = 3 * rng.standard_normal((B, 1))
-    yield check_loss(BinaryCrossentropy(from_logits=True), logits, y, "BinaryCrossentropy(from_logits)")
+
+    p = rng.uniform(0.05, 0.95, (B, H))  # (B, H)
+    classes = np.eye(H)[rng.integers(0, H, B)]  # (B, H)
+    for loss in (BinaryCrossentropy, CategoricalCrossentropy):
+        yield check_loss(loss(), p, classes)
+        yield check_loss(loss(from_logits=True), 3 * rng.standard_normal((B, H)), classes)
     yield check_loss(MeanSquaredError(), x[:, 0], x[:, 1])
-    classic = [Embedding(6, D), LSTM(H), Dense(1, "sigmoid")]
-    stacked = [Embedding(6, D), LSTM(H, return_sequences=True), Dropout(0.3), LSTM(H), Dense(1, "sigmoid")]
-    for layers in (classic, stacked):
-        model = Sequential(layers, seed=3, dtype="float64")
-        yield check_model(model, BinaryCrossentropy(), tokens, y, lengths)
+
+    for between in (
+        [Conv1D(3, 2, activation="relu"), MaxPooling1D(), Flatten(), Dense(3, "relu")],
+        [LSTM(H)],
+        [LSTM(H, return_sequences=True), Dropout(0.3), LSTM(H)],
+        [Bidirectional(LSTM(H))],
+        [Conv1D(3, 2, activation="relu"), MaxPooling1D(), LSTM(H)],
+    ):
+        model = Sequential([Embedding(6, D, input_length=T), *between, Dense(1, "sigmoid")], seed=3, dtype="float64")
+        ragged = None if any(isinstance(layer, Flatten) for layer in between) else lengths
+        yield check_model(model, BinaryCrossentropy(), tokens, y, ragged)
+    model = Sequential([Embedding(6, D), LSTM(H), Dense(3, "softmax")], seed=3, dtype="float64")
+    yield check_model(model, CategoricalCrossentropy(), tokens, np.eye(3)[[0, 2, 1, 1]], lengths)
+
+
+def lstms(x: Array, lengths: Array, H: int) -> Iterator[Report]:
+    """Check the LSTM and Bidirectional in all their modes."""
+    for activation in ("tanh", "sigmoid", "relu", "linear"):
+        for recurrent_activation in ("tanh", "sigmoid", "relu", "linear"):
+            layer = LSTM(H, activation, recurrent_activation, return_sequences=True)
+            yield check_layer(layer, x, lengths)
+    for settings in (
+        {},
+        {"return_sequences": True, "return_state": True},
+        {"return_sequences": True, "go_backwards": True},
+        {"return_sequences": True, "dropout": 0.5, "recurrent_dropout": 0.5},
+        {"go_backwards": True, "dropout": 0.5},
+    ):
+        yield check_layer(LSTM(H, **settings), x, lengths)
+    yield check_layer(LSTM(H), x)
+    yield check_initial_state(x, lengths, H)
+    for merge_mode in ("concat", "sum", "ave", "mul"):
+        for return_sequences in (False, True):
+            yield check_layer(Bidirectional(LSTM(H, return_sequences=return_sequences), merge_mode), x, lengths)
+    yield check_layer(Bidirectional(LSTM(H, dropout=0.5, recurrent_dropout=0.5)), x, lengths)
+    yield check_layer(Bidirectional(LSTM(H)), x)
+
+
+def windows(x: Array, lengths: Array, F: int) -> Iterator[Report]:
+    """Check convolution and pooling in all their modes."""
+    for padding in ("valid", "same", "causal"):
+        for strides, dilation_rate in ((1, 1), (2, 1), (1, 2)):
+            layer = Conv1D(F, 3, strides, padding, dilation_rate, "tanh")
+            yield check_layer(layer, x, lengths)
+    for activation in (None, "sigmoid", "relu"):
+        yield check_layer(Conv1D(F, 2, activation=activation), x, lengths)
+    yield check_layer(Conv1D(F, 5), x)
+    for pooling in (MaxPooling1D, AveragePooling1D):
+        for pool_size, strides in ((2, None), (3, 1), (2, 3)):
+            for padding in ("valid", "same"):
+                yield check_layer(pooling(pool_size, strides, padding), x, lengths)
 
 
 def check_initial_state(x: Array, lengths: Lengths, H: int) -> Report:

@@ -1,0 +1,136 @@
+"""Conv1D: a detector of short phrases, the same at every place.
+
+Forward, for windows of K steps over time (their geometry is in ``windows.py``; s is the stride, δ the dilation)::
+
+    (1)  z_t = Σ_k x_{t s + k δ} W_k + b             one product for each tap k = 0 .. K-1
+    (2)  y_t = φ(z_t)                                0 behind a row's last window
+
+Backward::
+
+    (2') dz_t = φ'(z_t) ⊙ dy_t
+    (1') dx_{t s + k δ} += dz_t W_kᵀ,  dW_k = Σ_t x_{t s + k δ}ᵀ dz_t,  db = Σ_t dz_t
+
+Shapes: x (B, T, D), W (K, D, F), b (F,), y (B, T_out, F). Indices count from the frame's start, so padding is in them.
+
+Source: LeCun et al. 1989 (weights shared over places), Kim 2014 (over the words of a sentence).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from minilstm.activations import Activation, get_activation
+from minilstm.initializers import glorot_uniform
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
+from minilstm.layers.windows import Windows
+from minilstm.tools.checks import check_arrays, check_built, check_choice, check_input, check_positive, check_steps
+
+
+def conv1d_forward(
+    x: Array, W: Array, b: Array, lengths: Lengths, windows: Windows, activation: str | None = None
+) -> tuple[Array, Conv1DCache]:
+    """Run (1) and (2): x (B, T, D) to y (B, T_out, F). Cost: B T_out K D F multiply-adds and a copy of x."""
+    phi = get_activation(activation)
+    B, T, D = x.shape
+    K, _, F = W.shape
+    check_arrays("Conv1D", x.dtype, W=(W, (windows.size, D, F)), b=(b, (F,)))
+    T_out = int(windows.count(T))
+    frame = windows.frame(x, lengths)  # (B, T_frame, D)
+    z = np.zeros((B, T_out, F), x.dtype) + b  # (B, T_out, F)
+    for k in range(K):
+        z += windows.tap(frame, k, T_out) @ W[k]  # (1)
+    y = phi.forward(z)  # (2), (B, T_out, F)
+    y = zero_padding(y, windows.counts(lengths))
+    return y, Conv1DCache(frame, y, lengths, W, windows, phi, T)
+
+
+def conv1d_backward(dy: Array, cache: Conv1DCache) -> tuple[Array, Arrays]:
+    """Undo (2), then (1). Cost: twice that of forward."""
+    frame, y, lengths, W, windows, phi, T = cache
+    check_arrays("Conv1D", y.dtype, dy=(dy, y.shape))
+    (_, T_out, F), (K, D, _) = y.shape, W.shape
+    dz = phi.backward(zero_padding(dy, windows.counts(lengths)), y)  # (2'), (B, T_out, F)
+    dframe, dW = np.zeros_like(frame), np.empty_like(W)  # (B, T_frame, D), (K, D, F)
+    rows = dz.reshape(-1, F)  # (B*T_out, F)
+    for k in range(K):
+        windows.tap(dframe, k, T_out)[...] += dz @ W[k].T  # (1')
+        dW[k] = windows.tap(frame, k, T_out).reshape(-1, D).T @ rows  # (1')
+    return windows.unframe(dframe, lengths, T), {"W": dW, "b": rows.sum(axis=0)}  # (1')
+
+
+class Conv1DCache(NamedTuple):
+    """What :func:`conv1d_backward` needs."""
+
+    frame: Array  # (B, T_frame, D): x with zeros around each row
+    y: Array  # (B, T_out, F)
+    lengths: Lengths  # (B,) or None
+    W: Array  # (K, D, F)
+    windows: Windows
+    phi: Activation  # φ
+    T: int
+
+
+class Conv1D(Layer):
+    """Look at K steps at a time for F patterns: (B, T, D) to (B, T_out, F).
+
+    Args:
+        filters: F, how many patterns.
+        kernel_size: K, how many steps a window sees.
+        strides: steps from one window to the next.
+        padding: "valid", "same" or "causal"; see ``windows.py``.
+        dilation_rate: steps between what a window sees.
+        activation: φ; None for linear.
+
+    Parameters: W (K, D, F) Glorot uniform, b (F,) zero.
+
+    Raises:
+        TypeError: a size that is no whole number.
+        ValueError: a size below 1, an unknown padding or activation, stride and dilation both above 1.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        strides: int = 1,
+        padding: str = "valid",
+        dilation_rate: int = 1,
+        activation: str | None = None,
+    ) -> None:
+        super().__init__()
+        check_positive("Conv1D", filters=filters, kernel_size=kernel_size, strides=strides, dilation_rate=dilation_rate)
+        check_choice("padding", padding, "valid", "same", "causal")
+        get_activation(activation)
+        if strides > 1 and dilation_rate > 1:
+            raise ValueError(
+                f"Conv1D: strides={strides} and dilation_rate={dilation_rate}, expected one of them to be 1"
+            )
+        self.filters, self.kernel_size, self.strides = int(filters), int(kernel_size), int(strides)
+        self.padding, self.dilation_rate, self.activation = padding, int(dilation_rate), activation
+        self.windows = Windows(self.kernel_size, self.strides, self.dilation_rate, padding)
+
+    def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
+        """Make W and b for samples of shape (T, D); the output is (T_out, F)."""
+        T, D = check_steps("Conv1D", d_in)
+        K, F = self.kernel_size, self.filters
+        self.params = {"W": glorot_uniform(rng, K * D, K * F, (K, D, F), dtype), "b": np.zeros(F, dtype)}
+        return (None if T is None else int(self.windows.count(T)), F)
+
+    def forward(
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Conv1DCache]:
+        """Compute y (B, T_out, F) from x (B, T, D)."""
+        W, b = check_built(self, "W", "b")
+        check_input(self, x, lengths, "B T D", W.shape[1])
+        return conv1d_forward(x, W, b, lengths, self.windows, self.activation)
+
+    def backward(self, dy: Array, cache: Conv1DCache) -> tuple[Array, Arrays]:
+        """Give dx and the gradients of W and b."""
+        return conv1d_backward(dy, cache)
+
+    def out_lengths(self, lengths: Lengths) -> Lengths:
+        """Count each row's windows."""
+        return self.windows.counts(lengths)

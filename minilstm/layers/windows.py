@@ -1,0 +1,78 @@
+"""Windows over time: the geometry that convolution and pooling share.
+
+A window sees ``size`` steps, ``dilation`` apart; from one window to the next it moves on by ``stride`` steps. For a
+row of n steps, with span = (size - 1) dilation + 1, the steps from a window's first to its last::
+
+    padding   windows                        steps of zeros put in front
+    valid     (n - span) // stride + 1       0                   only windows that lie within the row
+    same      ceil(n / stride)               about half of what the windows stand out by, as Keras rounds it
+    causal    ceil(n / stride)               span - 1            so that no window sees what comes later
+
+There is always one window at least: a row that is too short for it is padded up with zeros behind.
+
+The n is each row's own length, so a row gives the same windows whatever the padding of its batch. The rows are laid
+into a *frame* (B, T_frame, D), each at its own offset; then tap k of all windows is one slice of the frame.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minilstm.layer import Array, Lengths
+
+
+class Windows(NamedTuple):
+    """How windows lie over a row."""
+
+    size: int
+    stride: int = 1
+    dilation: int = 1
+    padding: str = "valid"
+
+    @property
+    def span(self) -> int:
+        """Steps from the first to the last that a window sees."""
+        return (self.size - 1) * self.dilation + 1
+
+    def count(self, n: Any) -> Any:
+        """How many windows a row of n steps has; n is a number or an array of them."""
+        windows = (n - self.span) // self.stride + 1 if self.padding == "valid" else -(-n // self.stride)
+        return np.maximum(1, windows)
+
+    def counts(self, lengths: Lengths) -> Lengths:
+        """How many windows each row has, given the rows' lengths (B,) or None."""
+        return None if lengths is None else self.count(lengths)
+
+    def offset(self, n: Array) -> Array:
+        """How many zeros stand in front of rows of n (B,) steps."""
+        if self.padding == "valid":
+            return np.zeros_like(n)  # (B,)
+        if self.padding == "causal":
+            return np.full_like(n, self.span - 1)  # (B,)
+        return np.maximum(0, (self.count(n) - 1) * self.stride + self.span - n) // 2  # (B,)
+
+    def frame(self, x: Array, lengths: Lengths, fill: float = 0.0) -> Array:
+        """Lay rows x (B, T, D) into a frame (B, T_frame, D), with ``fill`` around them."""
+        B, T, D = x.shape
+        n = np.full(B, T) if lengths is None else lengths  # (B,)
+        T_frame = max((self.count(T) - 1) * self.stride + self.span, T + self.offset(n).max(initial=0))
+        frame = np.full((B, T_frame, D), fill, x.dtype)  # (B, T_frame, D)
+        for b, start in enumerate(self.offset(n)):
+            frame[b, start : start + n[b]] = x[b, : n[b]]
+        return frame
+
+    def unframe(self, dframe: Array, lengths: Lengths, T: int) -> Array:
+        """Undo :meth:`frame`: take the gradient of x (B, T, D) out of that of the frame."""
+        B, _, D = dframe.shape
+        n = np.full(B, T) if lengths is None else lengths  # (B,)
+        dx = np.zeros((B, T, D), dframe.dtype)  # (B, T, D)
+        for b, start in enumerate(self.offset(n)):
+            dx[b, : n[b]] = dframe[b, start : start + n[b]]
+        return dx
+
+    def tap(self, frame: Array, k: int, T_out: int) -> Array:
+        """Step k of all T_out windows: a view (B, T_out, D) into the frame, to read or to add to."""
+        first = k * self.dilation
+        return frame[:, first : first + (T_out - 1) * self.stride + 1 : self.stride]  # (B, T_out, D)
