@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minilstm.losses import BinaryCrossentropy, MeanSquaredError, get_loss
+from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError, get_loss
 
 P = np.array([[0.9], [0.2], [0.6]])
 Y = np.array([[1.0], [0.0], [0.0]])
@@ -41,6 +41,31 @@ def test_a_gradient_has_the_shape_and_dtype_of_the_predictions(loss):
     dp = loss.backward(P.astype("float32"), Y.astype("float32"))
     assert dp.shape == P.shape
     assert dp.dtype == np.float32
+
+
+SHARES = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+CLASSES = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+
+def test_categorical_cross_entropy_is_the_mean_surprise_by_the_true_class():
+    assert CategoricalCrossentropy().forward(SHARES, CLASSES) == pytest.approx(-np.log([0.7, 0.3]).mean(), rel=1e-15)
+    logits = np.log(SHARES) + 5
+    from_logits = CategoricalCrossentropy(from_logits=True)
+    assert from_logits.forward(logits, CLASSES) == pytest.approx(-np.log([0.7, 0.3]).mean())
+    np.testing.assert_allclose(from_logits.backward(logits, CLASSES), (SHARES - CLASSES) / 2)
+    assert CategoricalCrossentropy().accuracy(SHARES, CLASSES) == 0.5
+
+
+def test_logits_of_many_classes_neither_overflow_nor_lose_the_gradient():
+    z = np.array([[1000.0, 0.0, -1000.0]])
+    loss = CategoricalCrossentropy(from_logits=True)
+    assert loss.forward(z, np.array([[0.0, 0.0, 1.0]])) == 2000
+    assert loss.backward(z, np.array([[0.0, 0.0, 1.0]])).tolist() == [[1, 0, -1]]
+
+
+def test_rows_that_are_no_class_are_refused():
+    with pytest.raises(ValueError, match="a row that is no class"):
+        CategoricalCrossentropy().check(np.array([[1.0, 1.0]]))
 
 
 def test_accuracy_counts_the_right_side_of_one_half_or_of_logit_zero():

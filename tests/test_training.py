@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minilstm import LSTM, Dense, Dropout, EarlyStopping, Embedding, Sequential, pad_sequences
+from minilstm import LSTM, Conv1D, Dense, Dropout, EarlyStopping, Embedding, MaxPooling1D, Sequential, pad_sequences
 from minilstm.losses import BinaryCrossentropy
 from minilstm.optimizers import Adam
 from minilstm.training import batches
@@ -127,6 +127,27 @@ def test_a_model_of_plain_numbers_trains_too():
 def test_sequences_of_vectors_go_into_an_lstm_without_an_embedding():
     model = Sequential([LSTM(3, return_sequences=True)], seed=0)
     assert model.predict(np.zeros((2, 5, 4)), verbose=0).shape == (2, 5, 3)
+
+
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
+def test_three_classes_are_learnt_from_class_numbers_or_rows(loss):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, 3))
+    y = x.argmax(axis=1)
+    for truth in (y, np.eye(3)[y]):
+        model = Sequential([Dense(3, "softmax")], seed=0)
+        model.compile(loss=loss, optimizer=Adam(0.1), metrics=["accuracy"])
+        model.fit(x, truth, epochs=10, verbose=0)
+        assert model.evaluate(x, truth, verbose=0)[1] > 0.95
+    with pytest.raises(ValueError, match="y goes from 1 to 3, expected class numbers from 0 to 2"):
+        model.fit(x, y + 1, verbose=0)
+
+
+def test_texts_too_short_for_the_convolutions_are_no_error():
+    model = Sequential([Embedding(20, 4), Conv1D(3, 5), MaxPooling1D(), LSTM(2), Dense(1, "sigmoid")], seed=0)
+    together = model.predict([[], [1], [1, 2, 3, 4, 5, 6, 7, 8]], verbose=0)
+    alone = [model.predict([x], verbose=0)[0] for x in ([], [1], [1, 2, 3, 4, 5, 6, 7, 8])]
+    np.testing.assert_allclose(together, alone, atol=1e-7)
 
 
 def test_validation_split_holds_out_the_end():

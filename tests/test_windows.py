@@ -1,0 +1,130 @@
+"""Convolution and pooling: windows lie where Keras lays them, on each row by its own length."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minilstm import AveragePooling1D, Conv1D, Flatten, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
+from minilstm.layers.windows import Windows
+
+ROW = [[1, 2, 3, 4]]
+
+
+def conv(x, W, lengths=None, **settings):
+    """One filter over one feature, so that rows can be written as plain lists."""
+    layer = Conv1D(1, len(W), **settings)
+    layer.params = {"W": np.array(W, float).reshape(-1, 1, 1), "b": np.zeros(1)}
+    return layer.forward(np.array(x, float)[..., None], lengths)[0][..., 0].tolist()
+
+
+def pool(layer, x, lengths=None):
+    return layer.forward(np.array(x, float)[..., None], lengths)[0][..., 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [12, 23, 34]),
+        ({"padding": "same"}, [12, 23, 34, 40]),
+        ({"padding": "causal"}, [1, 12, 23, 34]),
+        ({"strides": 2}, [12, 34]),
+        ({"padding": "same", "strides": 3}, [12, 40]),
+        ({"padding": "causal", "strides": 2}, [1, 23]),
+        ({"dilation_rate": 2}, [13, 24]),
+        ({"padding": "same", "dilation_rate": 2}, [2, 13, 24, 30]),
+        ({"padding": "causal", "dilation_rate": 2}, [1, 2, 13, 24]),
+    ],
+)
+def test_two_taps_write_two_digits(settings, expected):
+    """With W = [10, 1] each window over (a, b) gives the number "ab", and 0 where a digit lies outside the row."""
+    assert conv(ROW, [10, 1], **settings) == [expected]
+
+
+def test_a_kernel_as_long_as_the_row_gives_one_window():
+    assert conv(ROW, [1, 1, 1, 1]) == [[10]]
+
+
+def test_a_row_too_short_for_the_kernel_is_padded_up_to_one_window():
+    assert conv([[3]], [10, 1]) == [[30]]
+    assert conv([[3, 9, 9]], [10, 1], np.array([1])) == [[30, 0]]
+    assert conv([[9, 9]], [10, 1], np.array([0])) == [[0]]
+
+
+def test_rows_of_a_batch_get_the_windows_that_they_get_alone():
+    x, lengths = [[1, 2, 3, 4, 5], [6, 7, 8, 9, 9]], np.array([5, 3])
+    together = conv(x, [10, 1], lengths, padding="same", strides=2)
+    assert together == [conv([x[0]], [10, 1], padding="same", strides=2)[0], [67, 80, 0]]
+
+
+@given(
+    st.integers(1, 5), st.integers(1, 4), st.integers(1, 3), st.sampled_from(["valid", "same", "causal"]),
+    st.lists(st.integers(0, 12), min_size=1, max_size=4),
+)  # fmt: skip
+def test_a_frame_gives_back_what_was_laid_into_it(size, stride, dilation, padding, lengths):
+    windows, n = Windows(size, stride, dilation, padding), np.array(lengths)
+    x = np.random.default_rng(0).standard_normal((len(n), n.max(), 2))
+    x[np.arange(n.max()) >= n[:, None]] = 0
+    frame = windows.frame(x, n)
+    assert np.array_equal(windows.unframe(frame, n, n.max()), x)
+    T_out = int(windows.count(n.max()))
+    assert all(windows.tap(frame, k, T_out).shape == (len(n), T_out, 2) for k in range(size))
+
+
+def test_the_largest_of_each_window():
+    x = [[3, 1, 2, 5, 4]]
+    assert pool(MaxPooling1D(), x) == [[3, 5]]
+    assert pool(MaxPooling1D(padding="same"), x) == [[3, 5, 4]]
+    assert pool(MaxPooling1D(3, 1), x) == [[3, 5, 5]]
+    assert pool(MaxPooling1D(), [[-3, -1, -2, 9, 9]], np.array([3])) == [[-1, 0]]
+
+
+def test_the_largest_may_be_negative_and_an_empty_row_has_none():
+    assert pool(MaxPooling1D(2, padding="same"), [[-3, -1, -2]]) == [[-1, -2]]
+    assert pool(MaxPooling1D(), [[9, 9]], np.array([0])) == [[0]]
+    assert pool(GlobalMaxPooling1D(), [[-3, -1, 9], [9, 9, 9]], np.array([2, 0])) == [-1, 0]
+
+
+def test_the_mean_counts_only_what_lies_within_the_row():
+    x = [[3, 1, 2, 6, 4]]
+    assert pool(AveragePooling1D(), x) == [[2, 4]]
+    assert pool(AveragePooling1D(padding="same"), x) == [[2, 4, 4]]
+    assert pool(AveragePooling1D(padding="same"), [[3, 1, 8, 9]], np.array([3])) == [[2, 8]]
+    assert pool(GlobalAveragePooling1D(), [[3, 1, 9], [9, 9, 9]], np.array([2, 0])) == [2, 0]
+
+
+@pytest.mark.parametrize("layer", [MaxPooling1D(2), GlobalMaxPooling1D()])
+def test_of_equals_the_first_gets_the_gradient(layer):
+    y, cache = layer.forward(np.ones((1, 2, 1)))
+    dx, _ = layer.backward(np.ones_like(y), cache)
+    assert dx[0, :, 0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("layer", [MaxPooling1D(3), GlobalMaxPooling1D(), AveragePooling1D(3)])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_nan_stays_visible(layer, place):
+    x = np.zeros((1, 3, 1))
+    x[0, place] = np.nan
+    assert np.isnan(layer.forward(x)[0]).all()
+
+
+def test_flatten_lays_step_after_step():
+    assert Flatten().forward(np.arange(6.0).reshape(1, 3, 2))[0].tolist() == [[0, 1, 2, 3, 4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Conv1D(0, 3), "filters must be at least 1, got 0"),
+        (lambda: Conv1D(2, 3, padding="full"), "padding='full' is unknown; choose one of 'valid', 'same', 'causal'"),
+        (lambda: Conv1D(2, 3, strides=2, dilation_rate=2), "strides=2 and dilation_rate=2, expected one"),
+        (lambda: MaxPooling1D(0), "pool_size must be at least 1"),
+        (lambda: AveragePooling1D(2, 0), "strides must be at least 1"),
+        (lambda: MaxPooling1D(padding="causal"), "padding='causal' is unknown"),
+        (lambda: Conv1D(2, 3).build((5,), np.random.default_rng(0), "f4"), r"Conv1D: a sample has shape \(5,\)"),
+        (lambda: Flatten().build((None, 3), np.random.default_rng(0), "f4"), "input_length.*GlobalMaxPooling1D"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
