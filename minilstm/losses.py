@@ -22,13 +22,14 @@ p = sigmoid(z), and (5) is (4) at p = softmax(z), written so that nothing overfl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minilstm.activations import sigmoid, softmax
 from minilstm.layer import Array
-from minilstm.tools.checks import check_arrays
+from minilstm.tools.checks import by_name, check_probabilities, check_truth
 
 
 class Loss:
@@ -65,20 +66,6 @@ def clip(p: Array) -> Array:
 def kept(p: Array, dp: Array) -> Array:
     """Give the gradient dp where :func:`clip` left p as it was, else 0."""
     return np.where((clip(p) == p) | np.isnan(p), dp, np.zeros_like(dp))  # (B, K)
-
-
-def check_truth(p: Array, y: Array) -> None:
-    """Raise unless y is an array of p's shape, and of its dtype unless a gradient check made p complex."""
-    check_arrays("loss", p.dtype if p.dtype.kind == "f" else y.dtype, y=(y, p.shape))
-
-
-def check_probabilities(p: Array, activation: str, loss: str) -> None:
-    """Raise a ValueError unless p lies within 0 and 1."""
-    if p.size and (p.real.min() < 0 or p.real.max() > 1):
-        raise ValueError(
-            f"predictions go from {p.real.min():.3g} to {p.real.max():.3g}, expected probabilities from 0 to 1; "
-            f"give the last layer activation={activation!r}, or use the loss {loss}(from_logits=True)"
-        )
 
 
 class BinaryCrossentropy(Loss):
@@ -175,7 +162,7 @@ class MeanSquaredError(Loss):
         return 2 * (p - y) / p.size  # (B, K)
 
 
-LOSSES: dict[str, type[Loss]] = {
+LOSSES: dict[str, Callable[[], Loss]] = {
     "binary_crossentropy": BinaryCrossentropy,
     "categorical_crossentropy": CategoricalCrossentropy,
     "sparse_categorical_crossentropy": CategoricalCrossentropy,
@@ -185,16 +172,5 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def get_loss(loss: str | Loss) -> Loss:
-    """Find a loss by its Keras name; a Loss object passes through.
-
-    Raises:
-        ValueError: there is none of that name; the message lists those there are.
-        TypeError: neither a name nor a Loss.
-    """
-    if isinstance(loss, Loss):
-        return loss
-    if not isinstance(loss, str):
-        raise TypeError(f"loss={loss!r} is neither a name nor a Loss object; try 'binary_crossentropy'")
-    if loss not in LOSSES:
-        raise ValueError(f"loss={loss!r} is unknown; choose one of {', '.join(map(repr, LOSSES))}")
-    return LOSSES[loss]()
+    """Find a loss by its Keras name; a Loss object passes through. For errors see ``by_name``."""
+    return by_name("loss", loss, LOSSES, Loss)

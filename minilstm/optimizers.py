@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from minilstm.layer import Array, Arrays
-from minilstm.tools.checks import check_arrays, check_number, check_same
+from minilstm.tools.checks import by_name, check_arrays, check_number, check_same
 
 
 class Optimizer:
@@ -154,16 +154,5 @@ OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop
 
 
 def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
-    """Find an optimiser by its Keras name, with default settings; an Optimizer object passes through.
-
-    Raises:
-        ValueError: there is none of that name; the message lists those there are.
-        TypeError: neither a name nor an Optimizer.
-    """
-    if isinstance(optimizer, Optimizer):
-        return optimizer
-    if not isinstance(optimizer, str):
-        raise TypeError(f"optimizer={optimizer!r} is neither a name nor an Optimizer object; try 'rmsprop'")
-    if optimizer.lower() not in OPTIMIZERS:
-        raise ValueError(f"optimizer={optimizer!r} is unknown; choose one of {', '.join(map(repr, OPTIMIZERS))}")
-    return OPTIMIZERS[optimizer.lower()]()
+    """Find an optimiser by its Keras name, with default settings; an Optimizer passes through. Errors: ``by_name``."""
+    return by_name("optimizer", optimizer, OPTIMIZERS, Optimizer)

@@ -98,5 +98,5 @@ def test_names_are_those_of_keras_and_others_are_refused_with_a_list():
     assert get_loss(loss) is loss
     with pytest.raises(ValueError, match="'hinge' is unknown; choose one of 'binary_crossentropy'"):
         get_loss("hinge")
-    with pytest.raises(TypeError, match="neither a name nor a Loss"):
+    with pytest.raises(TypeError, match="neither a name nor of kind Loss"):
         get_loss(3)

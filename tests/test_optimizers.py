@@ -137,5 +137,5 @@ def test_a_fresh_copy_has_the_settings_but_not_the_state():
 
 
 def test_an_optimizer_that_is_none_is_refused():
-    with pytest.raises(TypeError, match="neither a name nor an Optimizer"):
+    with pytest.raises(TypeError, match="neither a name nor of kind Optimizer"):
         get_optimizer(None)

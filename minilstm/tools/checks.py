@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from minilstm.layer import Array, Layer, Lengths, Shape
+
+T = TypeVar("T")
 
 
 def check_input(layer: Layer, x: Array, lengths: Lengths, axes: str, last: int | None = None, kind: str = "fc") -> None:
@@ -150,3 +152,32 @@ def check_same(who: str, wanted: Iterable[str], came: Iterable[str]) -> None:
     """Raise a ValueError unless the names that came are those wanted."""
     if set(wanted) != set(came):
         raise ValueError(f"{who} has {sorted(came)}, expected the keys of params, {sorted(wanted)}")
+
+
+def by_name(symbol: str, value: Any, table: Mapping[str, Callable[[], T]], kind: type[T]) -> T:
+    """Make what ``value`` names in ``table``, whatever its case; an object of the right kind passes through.
+
+    Raises:
+        ValueError: there is none of that name; the message lists those there are.
+        TypeError: neither a name nor such an object.
+    """
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, str):
+        raise TypeError(f"{symbol}={value!r} is neither a name nor of kind {kind.__name__}; try {next(iter(table))!r}")
+    check_choice(symbol, value.lower(), *table)
+    return table[value.lower()]()
+
+
+def check_truth(p: Array, y: Array) -> None:
+    """Raise unless y is an array of p's shape, and of its dtype unless a gradient check made p complex."""
+    check_arrays("loss", p.dtype if p.dtype.kind == "f" else y.dtype, y=(y, p.shape))
+
+
+def check_probabilities(p: Array, activation: str, loss: str) -> None:
+    """Raise a ValueError unless p lies within 0 and 1."""
+    if p.size and (p.real.min() < 0 or p.real.max() > 1):
+        raise ValueError(
+            f"predictions go from {p.real.min():.3g} to {p.real.max():.3g}, expected probabilities from 0 to 1; "
+            f"give the last layer activation={activation!r}, or use the loss {loss}(from_logits=True)"
+        )

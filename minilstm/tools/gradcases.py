@@ -104,9 +104,9 @@ def windows(x: Array, lengths: Array, F: int) -> Iterator[Report]:
         yield check_layer(Conv1D(F, 2, activation=activation), x, lengths)
     yield check_layer(Conv1D(F, 5), x)
     for pooling in (MaxPooling1D, AveragePooling1D):
-        for pool_size, strides in ((2, None), (3, 1), (2, 3)):
+        for pool_size, step in ((2, None), (3, 1), (2, 3)):
             for padding in ("valid", "same"):
-                yield check_layer(pooling(pool_size, strides, padding), x, lengths)
+                yield check_layer(pooling(pool_size, step, padding), x, lengths)
 
 
 def check_initial_state(x: Array, lengths: Lengths, H: int) -> Report:
