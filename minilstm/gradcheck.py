@@ -81,14 +81,14 @@ class Report(NamedTuple):
         return "\n".join([HEADER, *self.lines()])
 
     def lines(self) -> list[str]:
-        """One line of the table for each array, and what to do about it where one failed."""
-        lines = []
+        """Its part of the table: a heading, a line for each array, and what to do about it where one failed."""
+        lines = [self.what]
         for c in self.checks:
             complex_step = "not safe" if c.complex_step is None else f"{c.complex_step:.1e}"
             verdict = "ok" if c.ok else "WRONG"
             lines.append(
-                f"{self.what:<58} {c.name:<11} {c.entries:>7} {c.largest:>9.1e} {complex_step:>12} {c.central:>9.1e}"
-                f" {c.kinks:>5}  {verdict}"
+                f"    {c.name:<13} {c.entries:>7} {c.largest:>9.1e} {complex_step:>13} {c.central:>9.1e} {c.kinks:>6}"
+                f"  {verdict}"
             )
             if not c.ok and c.central <= CENTRAL_LIMIT:
                 lines.append(
@@ -99,8 +99,8 @@ class Report(NamedTuple):
 
 
 HEADER = (
-    f"{'':<58} {'':<11} {'':>7} {'largest':>9} {'worst relative error':>22} {'':>5}\n"
-    f"{'what':<58} {'gradient of':<11} {'entries':>7} {'gradient':>9} {'complex step':>12} {'central':>9} {'kinks':>5}"
+    f"{'':<17} {'':>7} {'largest':>9} {'worst relative error':>23}\n"
+    f"{'gradient of':<17} {'entries':>7} {'gradient':>9} {'complex step':>13} {'central':>9} {'kinks':>6}"
 )
 
 

@@ -44,6 +44,7 @@ PAIRS: dict[str, Pair] = {}
 """Every pair by the name of the plain function; the tests compare the two halves of each."""
 
 _enabled = os.environ.get("MINILSTM_NUMBA", "1").lower() not in ("0", "off", "no", "false")
+_enabled = _enabled and not numba.config.DISABLE_JIT  # what is not compiled is slower than its plain twin
 
 
 class use_numba:  # noqa: N801 - reads as a statement

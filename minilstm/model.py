@@ -169,30 +169,7 @@ class Sequential:
         self.optimizer, self.loss = get_optimizer(optimizer).fresh(), get_loss(loss)
         self.metrics = ["accuracy"] if metrics else []
 
-    def fit(
-        self,
-        x: Any,
-        y: Any,
-        batch_size: int = 32,
-        epochs: int = 1,
-        verbose: int = 1,
-        callbacks: Sequence[Any] | None = None,
-        validation_split: float = 0.0,
-        validation_data: tuple[Any, Any] | None = None,
-        shuffle: bool = True,
-    ) -> History:
-        """Train; see :func:`minilstm.training.fit`."""
-        return training.fit(
-            self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle
-        )
-
-    def evaluate(self, x: Any, y: Any, batch_size: int = 32, verbose: int = 1) -> list[float]:
-        """Compute ``[loss]`` or ``[loss, accuracy]``; see :func:`minilstm.training.evaluate`."""
-        return training.evaluate(self, x, y, batch_size, verbose)
-
-    def predict(self, x: Any, batch_size: int = 32, verbose: int = 1) -> Array:
-        """Compute the outputs (N, K); see :func:`minilstm.training.predict`."""
-        return training.predict(self, x, batch_size, verbose)
+    fit, evaluate, predict = training.fit, training.evaluate, training.predict
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print each layer with the shape that comes out of it and the number of its parameters.
