@@ -13,7 +13,7 @@ gradient checks. Read the files in this order:
     layers/dense.py       vectors become a verdict
     layers/dropout.py     a cure for learning by heart
     layers/conv1d.py      short phrases, wherever they stand; before it windows.py, after it pooling.py
-    layers/flatten.py     two layers that hardly compute
+    layers/flatten.py     and activation.py, which hardly compute
     losses.py             how wrong is the verdict
     model.py              layers in a row; the chain rule in five lines
     optimizers.py         from gradient to step

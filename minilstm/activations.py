@@ -54,7 +54,7 @@ def relu(x: Array) -> Array:
 
 def relu_backward(dy: Array, y: Array) -> Array:
     """(3'), from the output y. At the kink itself the slope is taken as 0."""
-    return np.where(y.real > 0, dy, np.zeros_like(dy))
+    return np.where(y.real <= 0, np.zeros_like(dy), dy)
 
 
 def linear(x: Array) -> Array:

@@ -44,7 +44,9 @@ PAIRS: dict[str, Pair] = {}
 """Every pair by the name of the plain function; the tests compare the two halves of each."""
 
 _enabled = os.environ.get("MINILSTM_NUMBA", "1").lower() not in ("0", "off", "no", "false")
-_enabled = _enabled and not numba.config.DISABLE_JIT  # what is not compiled is slower than its plain twin
+_enabled = (
+    _enabled and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+)  # what is not compiled is slower than its plain twin
 
 
 class use_numba:  # noqa: N801 - reads as a statement
@@ -74,7 +76,7 @@ def twin(kernel: Any) -> Callable[[F], F]:
     def pair(plain: F) -> F:
         @functools.wraps(plain)
         def run(first: Array, *others: Any) -> Any:
-            if _enabled and first.dtype.kind != "c":
+            if _enabled and first.dtype.char in "fd":  # float32 and float64
                 return kernel(first, *others)
             return plain(first, *others)
 
@@ -158,7 +160,7 @@ def _activate_backward(dy: Array, y: Array, activation: int) -> None:
             dy[j] *= y[j] * (one - y[j])
     elif activation == 2:  # relu
         for j in range(y.size):
-            dy[j] = dy[j] if y[j] > zero else zero
+            dy[j] = zero if y[j] <= zero else dy[j]
 
 
 @compiled

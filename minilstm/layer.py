@@ -19,7 +19,7 @@ says where each ends. ``lengths=None`` means that every row is full. Two rules h
 1. ``forward`` never reads a padded step. So no result depends on what stands there.
 2. ``backward`` is the exact derivative of ``forward``. With rule 1, padded inputs get a gradient of exactly zero.
 
-A cache may share memory with x and y: do not write into them before ``backward``.
+A cache may share memory with x, y and lengths, and dx with dy: do not write into them before ``backward`` is done.
 """
 
 from __future__ import annotations
@@ -52,10 +52,12 @@ class Layer:
     def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Make ``self.params`` for samples of shape ``d_in``, and return the shape of one output sample.
 
+        This one is for layers that learn nothing and keep the shape.
+
         Raises:
             ValueError: where ``d_in`` does not fit this layer.
         """
-        raise NotImplementedError(f"{type(self).__name__}.build is missing: it makes params and returns d_out")
+        return d_in
 
     def forward(
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None

@@ -14,10 +14,10 @@ not depend on them:
 
 In (4) and (5) a row of y is 1 at the true class, else 0, and only the mean over the B rows is taken.
 
-In (1) and (4), p is first moved into [ε, 1 - ε] with ε = 1e-7, as in Keras: log 0 would be infinite. Where that
-changed p, its gradient is 0, so a prediction that is wholly sure and wholly wrong teaches nothing. (2) is (1) at
-p = sigmoid(z), and (5) is (4) at p = softmax(z), written so that nothing overflows, and they teach always: use
-``from_logits=True`` after a last layer without activation.
+In (1) and (4), p is first moved into [ε, 1 - ε] with Keras's ε = 1e-7: log 0 would be infinite. Where that changed p,
+its gradient is 0, so a prediction that is wholly sure and wholly wrong teaches nothing. (On TensorFlow, Keras quietly
+goes back to the logits of a last sigmoid or softmax.) (2) is (1) at p = sigmoid(z), and (5) is (4) at p = softmax(z),
+written so that nothing overflows, and they teach always: ``from_logits=True`` after a last layer without activation.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Loss:
 
     def accuracy(self, p: Array, y: Array) -> float:
         """Compute the share of numbers in p that fall on the same side of one half as those in y."""
-        return float(np.mean((p > 0.5) == (y > 0.5)))
+        return float(np.mean(((p > 0.5) == (y > 0.5)) & ~np.isnan(p)))
 
     def forward(self, p: Array, y: Array) -> Any:
         """Compute L, a scalar."""
@@ -61,11 +61,6 @@ def clip(p: Array) -> Array:
     """Move p into [ε, 1 - ε]; NaN stays NaN, and a complex number counts by its real part."""
     low, high = p.dtype.type(EPSILON), p.dtype.type(1 - EPSILON)
     return np.where(p.real < low.real, low, np.where(p.real > high.real, high, p))  # (B, K)
-
-
-def kept(p: Array, dp: Array) -> Array:
-    """Give the gradient dp where :func:`clip` left p as it was, else 0."""
-    return np.where((clip(p) == p) | np.isnan(p), dp, np.zeros_like(dp))  # (B, K)
 
 
 class BinaryCrossentropy(Loss):
@@ -106,7 +101,8 @@ class BinaryCrossentropy(Loss):
         if self.from_logits:
             return (sigmoid(p) - y) / p.size  # (2'), (B, K)
         q = clip(p)  # (B, K)
-        return kept(p, (q - y) / (q * (1 - q))) / p.size  # (1'), (B, K)
+        dp = (q - y) / (q * (1 - q)) / p.size  # (1'), (B, K)
+        return np.where((p < q) | (p > q), np.zeros_like(p), dp)
 
 
 class CategoricalCrossentropy(Loss):
@@ -131,9 +127,11 @@ class CategoricalCrossentropy(Loss):
         """Compute (4) or (5).
 
         Raises:
-            ValueError: p is no probability, as without a softmax in the last layer; or y has another shape.
+            ValueError: p is no array (B, K) of shares, as without a softmax in the last layer; or y has another shape.
         """
         check_truth(p, y)
+        if p.ndim != 2:
+            raise ValueError(f"predictions have shape {p.shape}, expected (B, K): one row of shares for each sample")
         if self.from_logits:
             z = p - p.real.max(axis=-1, keepdims=True)  # (B, K): exp cannot overflow
             return np.sum(y * (np.log(np.exp(z).sum(axis=-1, keepdims=True)) - z)) / len(p)  # (5)
@@ -145,7 +143,8 @@ class CategoricalCrossentropy(Loss):
         check_truth(p, y)
         if self.from_logits:
             return (softmax(p) * y.sum(axis=-1, keepdims=True) - y) / len(p)  # (5'), (B, K)
-        return kept(p, -y / clip(p)) / len(p)  # (4'), (B, K)
+        q = clip(p)  # (B, K)
+        return np.where((p < q) | (p > q), np.zeros_like(p), -y / q / len(p))  # (4'), (B, K)
 
 
 class MeanSquaredError(Loss):

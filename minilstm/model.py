@@ -74,11 +74,6 @@ class Sequential:
             raise TypeError(f"add: {layer!r} is no Layer{hint}")
         if any(layer is other for other in self.layers):
             raise ValueError(f"add: this {type(layer).__name__} is in the model already; make a second one")
-        if layer.params:
-            raise ValueError(
-                f"add: this {type(layer).__name__} has weights already, which would be lost; "
-                "make a new one and give it copies of them with set_weights"
-            )
         if getattr(layer, "return_state", False):
             raise ValueError(
                 "add: a layer with return_state=True gives three arrays; call it by hand, layer.forward(x)"
@@ -86,9 +81,9 @@ class Sequential:
         if not self.layers and isinstance(layer, Embedding):
             self.shapes = [(layer.build_length,)]
         if self.shapes:
-            self.shapes.append(layer.build(self.shapes[-1], self.rng, self.dtype))
+            self.shapes.append(self._build(layer, self.shapes[-1]))
         kind = type(layer).__name__.lower()
-        same = sum(type(other) is type(layer) for other in self.layers)
+        same = sum(type(other).__name__.lower() == kind for other in self.layers)
         layer.name = f"{kind}_{same}" if same else kind
         self.layers = (*self.layers, layer)
 
@@ -99,8 +94,16 @@ class Sequential:
         if not self.shapes:
             shapes = [d_in]
             for layer in self.layers:
-                shapes.append(layer.build(shapes[-1], self.rng, self.dtype))
+                shapes.append(self._build(layer, shapes[-1]))
             self.shapes = shapes
+
+    def _build(self, layer: Layer, d_in: Shape) -> Shape:
+        if layer.params:
+            raise ValueError(
+                f"this {type(layer).__name__} has weights already, as from another model, and would lose them; "
+                "make a new one and give it copies of them with set_weights"
+            )
+        return layer.build(d_in, self.rng, self.dtype)
 
     @property
     def params(self) -> dict[str, Array]:

@@ -61,6 +61,15 @@ def test_go_backwards_gives_the_states_in_the_order_of_reading(rng):
     np.testing.assert_array_equal(one.forward(x, LENGTHS)[0], other.forward(flip(x, LENGTHS), LENGTHS)[0])
 
 
+def test_the_lstm_handed_in_is_only_a_pattern(rng):
+    pattern = LSTM(2)
+    one, two = Bidirectional(pattern), Bidirectional(pattern)
+    for layer in (one, two):
+        layer.build((None, 3), rng, "float64")
+    assert pattern.params == {}
+    assert not np.array_equal(one.params["forward.W"], two.params["forward.W"])
+
+
 def test_the_two_runs_have_weights_of_their_own():
     params = built().params
     assert sorted(params) == ["backward.U", "backward.W", "backward.b", "forward.U", "forward.W", "forward.b"]

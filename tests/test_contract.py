@@ -285,6 +285,8 @@ def test_another_dtype_than_that_of_the_parameters_is_refused_with_the_remedy(na
 def test_an_upstream_gradient_of_another_shape_is_refused(name):
     layer, x, lengths = make(name)
     y, cache = layer.forward(x, lengths)
+    with pytest.raises(TypeError, match="dy is float32, expected float64"):
+        layer.backward(y.astype("float32"), cache)
     for wrong in (np.ones((*y.shape, 1)), np.ones(y.shape[1:]), y[:1].copy()):
         with pytest.raises(ValueError, match="dy has shape"):
             layer.backward(wrong, cache)
@@ -297,5 +299,24 @@ def test_lengths_that_do_not_fit_are_refused(name):
         layer.forward(x, np.array([1, 2, 3]))
     with pytest.raises(ValueError, match="lengths go from 0 to 7, expected 0 to T = 6"):
         layer.forward(x, np.array([7, 0, 1, 2]))
-    with pytest.raises(TypeError, match="lengths must be an integer array"):
-        layer.forward(x, [1, 2, 3, 4])
+    for wrong in ([1, 2, 3, 4], np.array([1, 2, 3, 4], np.uint8)):
+        with pytest.raises(TypeError, match="lengths must be an int64 array"):
+            layer.forward(x, wrong)
+
+
+def test_dropout_hides_its_share_and_keeps_the_mean():
+    y, _ = Dropout(0.2).forward(np.ones((100, 100)), None, True, np.random.default_rng(0))
+    assert set(np.unique(y)) == {0, 1.25}
+    assert (y == 0).mean() == pytest.approx(0.2, abs=0.01)
+    assert y.mean() == pytest.approx(1, abs=0.02)
+
+
+@every_layer
+def test_a_refusal_names_the_layer_that_refuses_and_the_axes_that_it_wants(name):
+    layer, x, lengths = make(name)
+    y, cache = layer.forward(x, lengths)
+    who = rf"({type(layer).__name__}|LSTM|pooling)"  # Bidirectional lets its LSTM speak
+    with pytest.raises(ValueError, match=rf"^{who}: x has shape .*expected \(B, [T3D]"):
+        layer.forward(x[..., None, None])
+    with pytest.raises(ValueError, match=rf"^{who}: dy has shape"):
+        layer.backward(y[..., None], cache)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minilstm.gradcheck import check_loss
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError, get_loss
 
 P = np.array([[0.9], [0.2], [0.6]])
@@ -85,6 +86,17 @@ def test_a_truth_of_another_shape_is_refused_rather_than_broadcast(loss):
             call(P, Y[:, 0])
 
 
+def test_shares_that_do_not_add_up_to_one_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"add up to 1\.5, expected 1; .*activation='softmax'"):
+        CategoricalCrossentropy().forward(np.array([[0.5, 1.0]]), np.array([[0.0, 1.0]]))
+    with pytest.raises(ValueError, match=r"predictions have shape \(1, 2, 2\), expected \(B, K\)"):
+        CategoricalCrossentropy().forward(np.full((1, 2, 2), 0.5), np.full((1, 2, 2), 0.5))
+
+
+def test_a_nan_is_never_an_accurate_prediction():
+    assert BinaryCrossentropy().accuracy(np.array([[np.nan]]), np.array([[0.0]])) == 0
+
+
 def test_nan_stays_visible_in_loss_and_gradient():
     p = np.array([[np.nan], [0.5]])
     assert np.isnan(BinaryCrossentropy().forward(p, Y[:2]))
@@ -100,3 +112,38 @@ def test_names_are_those_of_keras_and_others_are_refused_with_a_list():
         get_loss("hinge")
     with pytest.raises(TypeError, match="neither a name nor of kind Loss"):
         get_loss(3)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        BinaryCrossentropy(),
+        BinaryCrossentropy(from_logits=True),
+        CategoricalCrossentropy(),
+        CategoricalCrossentropy(from_logits=True),
+        MeanSquaredError(),
+    ],
+)
+def test_every_gradient_is_the_slope_of_its_loss(loss):
+    p = np.array([[0.9, 0.1], [0.3, 0.7], [0.6, 0.4]])
+    assert check_loss(loss, p, np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])).ok
+
+
+def test_exactly_one_half_counts_as_negative_and_so_does_logit_zero():
+    negative = np.zeros((2, 1))
+    assert BinaryCrossentropy().accuracy(negative + 0.5, negative) == 1
+    assert BinaryCrossentropy(from_logits=True).accuracy(negative, negative) == 1
+    assert BinaryCrossentropy(from_logits=True).accuracy(negative + 0.1, negative) == 0
+
+
+@pytest.mark.parametrize(("loss", "last"), [(BinaryCrossentropy(), "sigmoid"), (CategoricalCrossentropy(), "softmax")])
+def test_the_remedy_for_numbers_that_are_no_probabilities_fits_the_loss(loss, last):
+    with pytest.raises(ValueError, match=rf"activation='{last}', or use the loss {type(loss).__name__}\(from_logits"):
+        loss.forward(np.array([[2.0, -1.0]]), np.array([[1.0, 0.0]]))
+
+
+def test_one_row_of_huge_logits_does_not_drown_the_others():
+    z, y = np.array([[1000.0, 0.0], [0.0, 0.0]]), np.array([[1.0, 0.0], [1.0, 0.0]])
+    loss = CategoricalCrossentropy(from_logits=True)
+    assert loss.forward(z, y) == pytest.approx(np.log(2) / 2)
+    assert loss.backward(z, y).tolist() == [[0, 0], [-0.25, 0.25]]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from minilstm import LSTM
 from minilstm.layers.lstm import lstm_forward
+from minilstm.tools.gradcases import check_initial_state
 
 
 def sigmoid(z):
@@ -185,3 +186,7 @@ def test_parameters_and_lengths_that_do_not_fit_are_refused_before_a_kernel_sees
 def test_a_layer_that_was_not_built_says_so():
     with pytest.raises(ValueError, match=r"LSTM: no parameters yet; call build"):
         LSTM(2).forward(np.zeros((1, 1, 1)))
+
+
+def test_the_gradients_of_all_three_outputs_and_of_the_initial_state_are_right(rng):
+    assert check_initial_state(rng.standard_normal((3, 4, 2)), np.array([4, 0, 2]), 2).ok

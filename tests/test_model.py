@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minilstm import LSTM, Dense, Dropout, Embedding, Sequential
+from minilstm import LSTM, Dense, Dropout, Embedding, Layer, Sequential
 
 
 def small(**settings):
@@ -35,6 +35,21 @@ def test_the_same_seed_gives_the_same_start_in_either_dtype():
         assert a.dtype == np.float32
         assert c.dtype == np.float64
         np.testing.assert_allclose(a, c, atol=1e-6)
+
+
+def test_a_layer_of_the_same_name_as_one_of_ours_gets_a_name_of_its_own():
+    class Dense(Layer):
+        pass
+
+    model = Sequential([Dense(), small().layers[2].__class__(2), Dense()])
+    assert [layer.name for layer in model.layers] == ["dense", "dense_1", "dense_2"]
+
+
+def test_a_layer_that_another_model_built_is_not_built_again():
+    shared = Dense(1)
+    Sequential([shared]).predict(np.ones((1, 2)), verbose=0)
+    with pytest.raises(ValueError, match="has weights already"):
+        Sequential([Dense(2), shared]).predict(np.ones((1, 2)), verbose=0)
 
 
 def test_weights_go_out_as_copies_and_back_in():
@@ -145,10 +160,7 @@ def test_a_layer_shows_the_call_that_makes_it():
 
 
 def test_the_base_layer_says_which_method_is_missing(rng):
-    from minilstm import Layer
-
-    with pytest.raises(NotImplementedError, match=r"Layer\.build is missing"):
-        Layer().build((3,), rng, "float32")
+    assert Layer().build((3,), rng, "float32") == (3,)
     with pytest.raises(NotImplementedError, match="forward is missing"):
         Layer().forward(np.ones(1))
     with pytest.raises(NotImplementedError, match="backward is missing"):

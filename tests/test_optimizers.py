@@ -139,3 +139,19 @@ def test_a_fresh_copy_has_the_settings_but_not_the_state():
 def test_an_optimizer_that_is_none_is_refused():
     with pytest.raises(TypeError, match="neither a name nor of kind Optimizer"):
         get_optimizer(None)
+
+
+@pytest.mark.parametrize("kind", [SGD, RMSprop, Adam])
+def test_every_optimizer_clips_also_to_a_norm_below_one(kind):
+    assert steps(kind(global_clipnorm=0.25), [0.5, -0.125]) == pytest.approx(steps(kind(), [0.25, -0.125]), rel=1e-14)
+
+
+def test_momentum_does_not_look_ahead_unless_told_to():
+    assert steps(SGD(0.1, 0.9)) == steps(SGD(0.1, 0.9, nesterov=False)) != steps(SGD(0.1, 0.9, nesterov=True))
+
+
+@pytest.mark.parametrize(("kind", "share"), [(SGD, "momentum"), (RMSprop, "rho"), (Adam, "beta_1"), (Adam, "beta_2")])
+def test_what_is_kept_of_the_past_may_be_nothing_but_not_all(kind, share):
+    assert math.isfinite(steps(kind(**{share: 0})))
+    with pytest.raises(ValueError, match=f"{share} is 1, expected 0 <= {share} < 1"):
+        kind(**{share: 1})

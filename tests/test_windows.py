@@ -66,8 +66,8 @@ def test_a_frame_gives_back_what_was_laid_into_it(size, stride, dilation, paddin
     x = np.random.default_rng(0).standard_normal((len(n), n.max(), 2))
     x[np.arange(n.max()) >= n[:, None]] = 0
     frame = windows.frame(x, n)
-    assert np.array_equal(windows.unframe(frame, n, n.max()), x)
-    T_out = int(windows.count(n.max()))
+    assert np.array_equal(windows.unframe(frame, n, int(n.max())), x)
+    T_out = windows.count(int(n.max()))
     assert all(windows.tap(frame, k, T_out).shape == (len(n), T_out, 2) for k in range(size))
 
 
@@ -83,6 +83,11 @@ def test_the_largest_may_be_negative_and_an_empty_row_has_none():
     assert pool(MaxPooling1D(2, padding="same"), [[-3, -1, -2]]) == [[-1, -2]]
     assert pool(MaxPooling1D(), [[9, 9]], np.array([0])) == [[0]]
     assert pool(GlobalMaxPooling1D(), [[-3, -1, 9], [9, 9, 9]], np.array([2, 0])) == [-1, 0]
+
+
+def test_minus_infinity_stays_visible():
+    assert pool(MaxPooling1D(), [[-np.inf, -np.inf]]) == [[-np.inf]]
+    assert pool(GlobalMaxPooling1D(), [[-np.inf, -np.inf]]) == [-np.inf]
 
 
 def test_the_mean_counts_only_what_lies_within_the_row():
@@ -128,3 +133,21 @@ def test_flatten_lays_step_after_step():
 def test_settings_that_make_no_sense_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_mean_of_a_row_divides_by_its_steps_be_they_all_or_one():
+    assert pool(GlobalAveragePooling1D(), [[3, 1, 8]]) == [4]
+    assert pool(GlobalAveragePooling1D(), [[3, 1, 8]], np.array([1])) == [3]
+
+
+@pytest.mark.parametrize("layer", [GlobalMaxPooling1D(), GlobalAveragePooling1D()])
+def test_a_batch_without_steps_gives_zeros_and_takes_no_gradient(layer):
+    y, cache = layer.forward(np.zeros((2, 0, 3)))
+    assert y.tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert layer.backward(np.ones_like(y), cache)[0].shape == (2, 0, 3)
+
+
+@pytest.mark.parametrize("size", ["filters", "kernel_size", "strides", "dilation_rate"])
+def test_every_size_of_a_convolution_must_be_at_least_one(size):
+    with pytest.raises(ValueError, match=f"Conv1D: {size} must be at least 1, got 0"):
+        Conv1D(**{"filters": 2, "kernel_size": 3, size: 0})

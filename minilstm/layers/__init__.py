@@ -6,12 +6,13 @@ function takes ``dy, cache`` and returns ``dx, grads``, and more where there is 
 Read ``embedding.py`` first, since it is short, then ``lstm.py``, for which the project exists.
 """
 
+from minilstm.layers.activation import Activation
 from minilstm.layers.bidirectional import Bidirectional
 from minilstm.layers.conv1d import Conv1D
 from minilstm.layers.dense import Dense
 from minilstm.layers.dropout import Dropout
 from minilstm.layers.embedding import Embedding
-from minilstm.layers.flatten import Activation, Flatten
+from minilstm.layers.flatten import Flatten
 from minilstm.layers.lstm import LSTM
 from minilstm.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
 

@@ -84,26 +84,25 @@ class Bidirectional(Layer):
         if layer.return_state or layer.go_backwards or layer.params:
             raise ValueError(f"Bidirectional: {layer!r} must be new, without return_state and go_backwards")
         check_choice("merge_mode", merge_mode, "concat", "sum", "ave", "mul")
-        self.layer, self.merge_mode = layer, merge_mode
-        self.reverse = copy.copy(layer)
-        super().__init__()
+        self.layer, self.reverse, self.merge_mode = copy.copy(layer), copy.copy(layer), merge_mode
+        super().__init__()  # sets params, by which each of the two gets a dict of its own
 
     @property
     def params(self) -> Arrays:
-        """The parameters of both LSTMs, those of the second under "backward."."""
+        """The parameters of both LSTMs; a new dict at each call: write into its arrays, or set params as a whole."""
         both = ("forward", self.layer), ("backward", self.reverse)
         return {f"{run}.{name}": p for run, lstm in both for name, p in lstm.params.items()}
 
     @params.setter
     def params(self, params: Arrays) -> None:
         for run, lstm in (("forward", self.layer), ("backward", self.reverse)):
-            lstm.params = {n.partition(".")[2]: p for n, p in params.items() if n.startswith(run)}
+            lstm.params = {n.removeprefix(f"{run}."): p for n, p in params.items() if n.startswith(f"{run}.")}
 
     def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Make the parameters of both for samples of shape (T, D)."""
         self.layer.build(d_in, rng, dtype)
         *T, H = self.reverse.build(d_in, rng, dtype)
-        return (*T, 2 * H if self.merge_mode == "concat" and H else H)
+        return (*T, 2 * self.layer.units if self.merge_mode == "concat" else H)
 
     def forward(
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None

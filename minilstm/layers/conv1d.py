@@ -37,13 +37,13 @@ def conv1d_forward(
     B, T, D = x.shape
     K, _, F = W.shape
     check_arrays("Conv1D", x.dtype, W=(W, (windows.size, D, F)), b=(b, (F,)))
-    T_out = int(windows.count(T))
+    T_out = windows.count(T)
     frame = windows.frame(x, lengths)  # (B, T_frame, D)
-    z = np.zeros((B, T_out, F), x.dtype) + b  # (B, T_out, F)
+    z = np.tile(b, (B, T_out, 1))  # (B, T_out, F)
     for k in range(K):
         z += windows.tap(frame, k, T_out) @ W[k]  # (1)
     y = phi.forward(z)  # (2), (B, T_out, F)
-    y = zero_padding(y, windows.counts(lengths))
+    y = zero_padding(y, windows.count(lengths))
     return y, Conv1DCache(frame, y, lengths, W, windows, phi, T)
 
 
@@ -52,7 +52,7 @@ def conv1d_backward(dy: Array, cache: Conv1DCache) -> tuple[Array, Arrays]:
     frame, y, lengths, W, windows, phi, T = cache
     check_arrays("Conv1D", y.dtype, dy=(dy, y.shape))
     (_, T_out, F), (K, D, _) = y.shape, W.shape
-    dz = phi.backward(zero_padding(dy, windows.counts(lengths)), y)  # (2'), (B, T_out, F)
+    dz = phi.backward(zero_padding(dy, windows.count(lengths)), y)  # (2'), (B, T_out, F)
     dframe, dW = np.zeros_like(frame), np.empty_like(W)  # (B, T_frame, D), (K, D, F)
     rows = dz.reshape(-1, F)  # (B*T_out, F)
     for k in range(K):
@@ -97,6 +97,7 @@ class Conv1D(Layer):
         kernel_size: int,
         strides: int = 1,
         padding: str = "valid",
+        *,
         dilation_rate: int = 1,
         activation: str | None = None,
     ) -> None:
@@ -117,7 +118,7 @@ class Conv1D(Layer):
         T, D = check_steps("Conv1D", d_in)
         K, F = self.kernel_size, self.filters
         self.params = {"W": glorot_uniform(rng, K * D, K * F, (K, D, F), dtype), "b": np.zeros(F, dtype)}
-        return (None if T is None else int(self.windows.count(T)), F)
+        return (self.windows.count(T), F)
 
     def forward(
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
@@ -127,10 +128,8 @@ class Conv1D(Layer):
         check_input(self, x, lengths, "B T D", W.shape[1])
         return conv1d_forward(x, W, b, lengths, self.windows, self.activation)
 
-    def backward(self, dy: Array, cache: Conv1DCache) -> tuple[Array, Arrays]:
-        """Give dx and the gradients of W and b."""
-        return conv1d_backward(dy, cache)
+    backward = staticmethod(conv1d_backward)
 
     def out_lengths(self, lengths: Lengths) -> Lengths:
         """Count each row's windows."""
-        return self.windows.counts(lengths)
+        return self.windows.count(lengths)

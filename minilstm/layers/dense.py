@@ -31,7 +31,7 @@ def dense_forward(
 ) -> tuple[Array, DenseCache]:
     """Run (1) and (2). Cost: D H multiply-adds a row or step."""
     phi = get_activation(activation)
-    check_arrays("Dense", x.dtype, W=(W, (x.shape[-1], len(b))))
+    check_arrays("Dense", x.dtype, W=(W, (x.shape[-1], W.shape[-1])), b=(b, (W.shape[-1],)))
     x = zero_padding(x, lengths)  # (B, D) or (B, T, D)
     y = phi.forward(x @ W + b)  # (1), (2), (B, H) or (B, T, H)
     y = zero_padding(y, lengths)
@@ -99,6 +99,4 @@ class Dense(Layer):
         check_input(self, x, lengths, "B T D" if steps else "B D", len(W))
         return dense_forward(x, W, b, lengths if steps else None, self.activation)
 
-    def backward(self, dy: Array, cache: DenseCache) -> tuple[Array, Arrays]:
-        """Give dx and the gradients of W and b."""
-        return dense_backward(dy, cache)
+    backward = staticmethod(dense_backward)

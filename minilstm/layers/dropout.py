@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
+from minilstm.layer import Array, Arrays, Layer, Lengths, zero_padding
 from minilstm.tools.checks import check_arrays, check_input, check_number
 
 
@@ -38,12 +38,12 @@ def dropout_mask(shape: tuple[int, ...], rate: float, dtype: npt.DTypeLike, rng:
     """Draw (1). The draw is in float32: half the bits serve as well.
 
     Raises:
-        ValueError: there is something to draw, but no ``rng``.
+        ValueError: there is something to draw, but ``rng`` is no Generator.
     """
     if rate == 0:
         return np.ones(shape, dtype)
-    if rng is None:
-        raise ValueError("dropout: rng is None; training needs one, such as np.random.default_rng(0)")
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"dropout: rng is {rng!r}; training needs one, such as np.random.default_rng(0)")
     return (rng.random(shape, np.float32) >= rate).astype(dtype) * (1 / (1 - rate))
 
 
@@ -56,7 +56,7 @@ def dropout_backward(dy: Array, cache: DropoutCache) -> tuple[Array, Arrays]:
 class DropoutCache(NamedTuple):
     """What :func:`dropout_backward` needs."""
 
-    m: Array  # the shape of x
+    m: Array  # (1), 0 at padded steps; the shape of x
 
 
 class Dropout(Layer):
@@ -75,10 +75,6 @@ class Dropout(Layer):
         super().__init__()
         self.rate = check_number("rate", rate, 0, 1, low_too=True)
 
-    def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
-        """Nothing to make: the output has the shape of the input."""
-        return d_in
-
     def forward(
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Array, DropoutCache]:
@@ -88,6 +84,4 @@ class Dropout(Layer):
         lengths = lengths if steps else None
         return dropout_forward(x, lengths, self.rate if train else 0, rng)
 
-    def backward(self, dy: Array, cache: DropoutCache) -> tuple[Array, Arrays]:
-        """Give dx; there are no parameters."""
-        return dropout_backward(dy, cache)
+    backward = staticmethod(dropout_backward)

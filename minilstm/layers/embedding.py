@@ -28,6 +28,7 @@ from minilstm.tools.checks import check_arrays, check_built, check_input, check_
 def embedding_forward(x: Array, E: Array, lengths: Lengths = None) -> tuple[Array, EmbeddingCache]:
     """Look up (1): token ids x (B, T) to y (B, T, D). Cost: a copy of y, two where rows are padded."""
     x = zero_padding(x, lengths).astype(np.int64)  # (B, T), a copy: backward must find the same ids
+    check_tokens(x, len(E))
     y = zero_padding(E[x], lengths)  # (1), (B, T, D)
     return y, EmbeddingCache(x, lengths, E)
 
@@ -72,7 +73,7 @@ class Embedding(Layer):
     """
 
     def __init__(
-        self, input_dim: int, output_dim: int, mask_zero: bool = False, input_length: int | None = None
+        self, input_dim: int, output_dim: int, *, mask_zero: bool = False, input_length: int | None = None
     ) -> None:
         super().__init__()
         check_positive("Embedding", input_dim=input_dim, output_dim=output_dim)
@@ -95,10 +96,6 @@ class Embedding(Layer):
         """Look up the vectors of the token ids x (B, T)."""
         (E,) = check_built(self, "E")
         check_input(self, x, lengths, "B T", kind="iu")
-        x = zero_padding(x, lengths)  # (B, T)
-        check_tokens(x, self.input_dim)
         return embedding_forward(x, E, lengths)
 
-    def backward(self, dy: Array, cache: EmbeddingCache) -> tuple[None, Arrays]:
-        """Give the gradient of E. There is no dx: token ids have no gradient."""
-        return embedding_backward(dy, cache)
+    backward = staticmethod(embedding_backward)

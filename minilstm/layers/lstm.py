@@ -3,7 +3,7 @@
 One step, for a batch of rows (lower case: activations, upper case: weights; φ is ``activation``, tanh by default,
 σ is ``recurrent_activation``, sigmoid by default; ⊙ multiplies elementwise)::
 
-    (1)  z_t = (x_t ⊙ m_x) W + (h_{t-1} ⊙ m_h) U + b      all four gates in one product; z = [z_i z_f z_g z_o]
+    (1)  z_t = x_t W + h_{t-1} U + b            all four gates in one product; z = [z_i z_f z_g z_o]
     (2)  i_t = σ(z_i)                           input gate: how much of the candidate to write
          f_t = σ(z_f)                           forget gate: how much of the old cell to keep
          g_t = φ(z_g)                           candidate: what to write
@@ -14,20 +14,21 @@ One step, for a batch of rows (lower case: activations, upper case: weights; φ 
 Backward runs the steps in reverse. h_t reaches the loss as the output y_t and by way of z_{t+1}; c_t by way of
 c_{t+1} and of h_t. So two roads lead back to each step, (0'); then each numbered line is undone in turn::
 
-    (0') dh_t = dy_t + dz_{t+1} Uᵀ ⊙ m_h,  dc_t = dc_{t+1} ⊙ f_{t+1}      from outside after the last step: dh_T, dc_T
+    (0') dh_t = dy_t + dz_{t+1} Uᵀ,  dc_t = dc_{t+1} ⊙ f_{t+1}      from outside after the last step: dh_T, dc_T
     (4') do_t = dh_t ⊙ φ(c_t),   dc_t += φ'(c_t) ⊙ dh_t ⊙ o_t
     (3') di_t = dc_t ⊙ g_t,  df_t = dc_t ⊙ c_{t-1},  dg_t = dc_t ⊙ i_t,  and dc_t ⊙ f_t for (0')
-    (2') dz_i = σ'(z_i) ⊙ di_t, and so on for each gate
-    (1') dx_t = dz_t Wᵀ ⊙ m_x,  dW = Σ_t (x_t ⊙ m_x)ᵀ dz_t,  dU = Σ_t (h_{t-1} ⊙ m_h)ᵀ dz_t,  db = Σ_t dz_t
+    (2') dz_i = σ'(z_i) ⊙ di_t, likewise f and o;  dz_g = φ'(z_g) ⊙ dg_t
+    (1') dx_t = dz_t Wᵀ,  dW = Σ_t x_tᵀ dz_t,  dU = Σ_t h_{t-1}ᵀ dz_t,  db = Σ_t dz_t
 
 The end of (3') is why LSTMs work: where f is near 1, the gradient of the cell passes back unchanged. In a plain
-recurrent net every step multiplies it by a matrix and a slope, and after 50 steps nothing is left.
+recurrent net every step multiplies it by a matrix and a slope, and after 50 steps it has vanished, or exploded.
 
 Shapes: x (B, T, D), W (D, 4H), U (H, 4H), b (4H,), each gate, h_t and c_t (B, H). At a padded step h and c are
 carried on unchanged, so the last column of y is always the state after the last word.
 
-The masks m_x (B, D) and m_h (B, H) are 1, but while training with dropout. Then they hide a random part of x and of h,
-the same at every step: hidden anew each time, nothing would survive for long (Gal & Ghahramani 2016).
+While training with dropout, x_t in (1) becomes x_t ⊙ m_x and h_{t-1} becomes h_{t-1} ⊙ m_h, and in (0') and (1') their
+gradients get the same factor. The masks m_x (B, D) and m_h (B, H) hide a random part, the same at every step (Gal &
+Ghahramani 2016). Only what the gates see of h is hidden; the cell itself is not.
 
 Sources: Hochreiter & Schmidhuber 1997 (the cell); Gers, Schmidhuber & Cummins 2000 (the forget gate); Graves &
 Schmidhuber 2005 (the exact gradient through all steps). The forget part of b starts at 1, so that a new cell
@@ -83,7 +84,7 @@ def lstm_forward(
         "LSTM", x.dtype, W=(W, (D, 4 * H)), U=(U, (H, 4 * H)), b=(b, (4 * H,)), h0=(h0, (B, H)), c0=(c0, (B, H))
     )
     check_lengths("LSTM", lengths, B, T)
-    lengths = np.full(B, T) if lengths is None else lengths.astype(np.int64)  # (B,)
+    lengths = np.full(B, T) if lengths is None else lengths.copy()  # (B,)
     m_x, m_h = masks or (np.ones((B, D), x.real.dtype), np.ones((B, H), x.real.dtype))  # (B, D), (B, H)
     x = np.ascontiguousarray(zero_padding(x, lengths).swapaxes(0, 1)) * m_x  # (T, B, D)
     z = (x.reshape(T * B, D) @ W + b).reshape(T, B, 4 * H)  # (1) but for its second term, (T, B, 4H)
@@ -230,6 +231,7 @@ class LSTM(Layer):
         units: int,
         activation: str | None = "tanh",
         recurrent_activation: str | None = "sigmoid",
+        *,
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,

@@ -29,8 +29,8 @@ from minilstm.tools.checks import check_arrays, check_choice, check_input, check
 
 
 def max_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Array, MaxPoolCache]:
-    """Run (1): x (B, T, D) to y (B, T_out, D). Complex numbers count by their real part. Cost: K passes over x."""
-    T_out = int(windows.count(x.shape[1]))
+    """Run (1): x (B, T, D) to y (B, T_out, D), complex numbers by their real part. Cost: ``size`` passes over x."""
+    T_out = windows.count(x.shape[1])
     frame = windows.frame(x, lengths, fill=-np.inf)  # (B, T_frame, D)
     y = windows.tap(frame, 0, T_out)  # (B, T_out, D)
     k_max = np.zeros(y.shape, np.int64)  # (B, T_out, D)
@@ -38,16 +38,16 @@ def max_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Arra
         x_k = windows.tap(frame, k, T_out)  # (B, T_out, D)
         larger = (x_k.real > y.real) | np.isnan(x_k.real)  # (B, T_out, D)
         y, k_max = np.where(larger, x_k, y), np.where(larger, k, k_max)  # (1)
-    y = zero_padding(np.where(np.isneginf(y.real), 0, y), windows.counts(lengths))
-    return y, MaxPoolCache(k_max, lengths, windows, x.shape[1])
+    y = zero_padding(without_empty_rows(y, x, lengths), windows.count(lengths))
+    return y, MaxPoolCache(k_max, lengths, windows, x.shape[1], x.dtype)
 
 
 def max_pool_backward(dy: Array, cache: MaxPoolCache) -> tuple[Array, Arrays]:
-    """Run (1'): dy (B, T_out, D) to dx (B, T, D). Cost: K passes over dy."""
-    k_max, lengths, windows, T = cache
-    check_arrays("pooling", dy.dtype, dy=(dy, k_max.shape))
+    """Run (1'): dy (B, T_out, D) to dx (B, T, D). Cost: ``size`` passes over dy."""
+    k_max, lengths, windows, T, dtype = cache
+    check_arrays("MaxPooling1D", dtype, dy=(dy, k_max.shape))
     B, T_out, D = k_max.shape
-    dy = zero_padding(dy, windows.counts(lengths))
+    dy = zero_padding(dy, windows.count(lengths))
     dframe = windows.frame(np.zeros((B, T, D), dy.dtype), lengths)  # (B, T_frame, D)
     for k in range(windows.size):
         windows.tap(dframe, k, T_out)[...] += np.where(k_max == k, dy, 0)  # (1')
@@ -57,30 +57,31 @@ def max_pool_backward(dy: Array, cache: MaxPoolCache) -> tuple[Array, Arrays]:
 class MaxPoolCache(NamedTuple):
     """What :func:`max_pool_backward` needs."""
 
-    k_max: Array  # (B, T_out, D): which tap of its window was largest
+    k_max: Array  # (B, T_out, D): which tap of its window was largest; 0 if it is empty
     lengths: Lengths  # (B,) or None
     windows: Windows
     T: int
+    dtype: np.dtype[Any]  # of x
 
 
 def average_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Array, AveragePoolCache]:
-    """Run (2): x (B, T, D) to y (B, T_out, D). Cost: K passes over x."""
+    """Run (2): x (B, T, D) to y (B, T_out, D). Cost: ``size`` passes over x."""
     B, T, _ = x.shape
-    T_out = int(windows.count(T))
+    T_out = windows.count(T)
     frame = windows.frame(x, lengths)  # (B, T_frame, D)
     within = windows.frame(np.ones((B, T, 1), x.real.dtype), lengths)  # (B, T_frame, 1), 0 around each row
     taps = range(windows.size)
     n = np.maximum(1, sum(windows.tap(within, k, T_out) for k in taps))  # (B, T_out, 1)
     y = sum(windows.tap(frame, k, T_out) for k in taps) / n  # (2), (B, T_out, D)
-    return zero_padding(y, windows.counts(lengths)), AveragePoolCache(n, lengths, windows, x.shape)
+    return zero_padding(y, windows.count(lengths)), AveragePoolCache(n, lengths, windows, x.shape)
 
 
 def average_pool_backward(dy: Array, cache: AveragePoolCache) -> tuple[Array, Arrays]:
-    """Run (2'): dy (B, T_out, D) to dx (B, T, D). Cost: K passes over dy."""
+    """Run (2'): dy (B, T_out, D) to dx (B, T, D). Cost: ``size`` passes over dy."""
     n, lengths, windows, (B, T, D) = cache
     T_out = n.shape[1]
-    check_arrays("pooling", n.dtype, dy=(dy, (B, T_out, D)))
-    share = zero_padding(dy, windows.counts(lengths)) / n  # (B, T_out, D)
+    check_arrays("AveragePooling1D", n.dtype, dy=(dy, (B, T_out, D)))
+    share = zero_padding(dy, windows.count(lengths)) / n  # (B, T_out, D)
     dframe = windows.frame(np.zeros((B, T, D), dy.dtype), lengths)  # (B, T_frame, D)
     for k in range(windows.size):
         windows.tap(dframe, k, T_out)[...] += share  # (2')
@@ -90,7 +91,7 @@ def average_pool_backward(dy: Array, cache: AveragePoolCache) -> tuple[Array, Ar
 class AveragePoolCache(NamedTuple):
     """What :func:`average_pool_backward` needs."""
 
-    n: Array  # (B, T_out, 1): how many steps each window sees
+    n: Array  # (B, T_out, 1): how many steps each window sees, but at least 1
     lengths: Lengths  # (B,) or None
     windows: Windows
     shape: tuple[int, ...]  # of x
@@ -102,14 +103,14 @@ def global_max_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalMaxCach
     frame = Windows(max(1, T)).frame(x, lengths, fill=-np.inf)  # (B, T or 1, D)
     t_max = frame.real.argmax(axis=1)[:, None]  # (B, 1, D)
     y = np.take_along_axis(frame, t_max, axis=1)[:, 0]  # (1), (B, D)
-    return np.where(np.isneginf(y.real), 0, y), GlobalMaxCache(t_max, lengths, T)
+    return without_empty_rows(y, x, lengths), GlobalMaxCache(t_max, lengths, T, x.dtype)
 
 
 def global_max_backward(dy: Array, cache: GlobalMaxCache) -> tuple[Array, Arrays]:
     """Run (1') over whole rows: dy (B, D) to dx (B, T, D), zero but for one step for each row and feature."""
-    t_max, lengths, T = cache
+    t_max, lengths, T, dtype = cache
     B, _, D = t_max.shape
-    check_arrays("pooling", dy.dtype, dy=(dy, (B, D)))
+    check_arrays("GlobalMaxPooling1D", dtype, dy=(dy, (B, D)))
     dframe = np.zeros((B, max(1, T), D), dy.dtype)  # (B, T or 1, D)
     np.put_along_axis(dframe, t_max, dy[:, None], axis=1)  # (1')
     return zero_padding(dframe, np.zeros(B, np.int64) if T == 0 else lengths)[:, :T], {}
@@ -121,6 +122,7 @@ class GlobalMaxCache(NamedTuple):
     t_max: Array  # (B, 1, D): which step was largest
     lengths: Lengths  # (B,) or None
     T: int
+    dtype: np.dtype[Any]  # of x
 
 
 def global_average_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalAverageCache]:
@@ -133,23 +135,32 @@ def global_average_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalAve
 def global_average_backward(dy: Array, cache: GlobalAverageCache) -> tuple[Array, Arrays]:
     """Run (2') over whole rows: dy (B, D) to dx (B, T, D)."""
     n, lengths, (B, T, D) = cache
-    check_arrays("pooling", n.dtype, dy=(dy, (B, D)))
+    check_arrays("GlobalAveragePooling1D", n.dtype, dy=(dy, (B, D)))
     return zero_padding(np.repeat((dy / n)[:, None], T, axis=1), lengths), {}  # (2')
 
 
 class GlobalAverageCache(NamedTuple):
     """What :func:`global_average_backward` needs."""
 
-    n: Array  # (B, 1): how many steps each row has
+    n: Array  # (B, 1): how many steps each row has, but at least 1
     lengths: Lengths  # (B,) or None
     shape: tuple[int, ...]  # of x
+
+
+def without_empty_rows(y: Array, x: Array, lengths: Lengths) -> Array:
+    """Put 0 for the maximum over nothing, in rows of x (B, T, D) without a step."""
+    if x.shape[1] == 0:
+        return np.zeros_like(y)
+    if lengths is not None and not lengths.all():
+        y = y.copy()  # (B, T_out, D) or (B, D)
+        y[lengths == 0] = 0
+    return y
 
 
 class _Pooling1D(Layer):
     """What the two windowed pooling layers have in common: all but the pair of functions."""
 
     pool: Callable[..., tuple[Array, Any]]
-    unpool: Callable[..., tuple[Array, Arrays]]
 
     def __init__(self, pool_size: int = 2, strides: int | None = None, padding: str = "valid") -> None:
         super().__init__()
@@ -157,12 +168,12 @@ class _Pooling1D(Layer):
         check_positive(type(self).__name__, pool_size=pool_size, strides=stride)
         check_choice("padding", padding, "valid", "same")
         self.pool_size, self.strides, self.padding = int(pool_size), strides, padding
-        self.windows = Windows(int(pool_size), int(stride), 1, padding)
+        self.windows = Windows(self.pool_size, int(stride), 1, padding)
 
     def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Nothing to make for samples of shape (T, D); the output is (T_out, D)."""
         T, D = check_steps(type(self).__name__, d_in)
-        return (None if T is None else int(self.windows.count(T)), D)
+        return (self.windows.count(T), D)
 
     def forward(
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
@@ -171,13 +182,9 @@ class _Pooling1D(Layer):
         check_input(self, x, lengths, "B T D")
         return type(self).pool(x, lengths, self.windows)
 
-    def backward(self, dy: Array, cache: Any) -> tuple[Array, Arrays]:
-        """Give dx; there are no parameters."""
-        return type(self).unpool(dy, cache)
-
     def out_lengths(self, lengths: Lengths) -> Lengths:
         """Count each row's windows."""
-        return self.windows.counts(lengths)
+        return self.windows.count(lengths)
 
 
 class MaxPooling1D(_Pooling1D):
@@ -195,20 +202,19 @@ class MaxPooling1D(_Pooling1D):
         ValueError: a size below 1, an unknown padding.
     """
 
-    pool, unpool = staticmethod(max_pool_forward), staticmethod(max_pool_backward)
+    pool, backward = staticmethod(max_pool_forward), staticmethod(max_pool_backward)
 
 
 class AveragePooling1D(_Pooling1D):
     """Keep the mean of each window, over the steps within the row: as :class:`MaxPooling1D` otherwise."""
 
-    pool, unpool = staticmethod(average_pool_forward), staticmethod(average_pool_backward)
+    pool, backward = staticmethod(average_pool_forward), staticmethod(average_pool_backward)
 
 
 class _GlobalPooling1D(Layer):
     """What the two global pooling layers have in common: all but the pair of functions."""
 
     pool: Callable[..., tuple[Array, Any]]
-    unpool: Callable[..., tuple[Array, Arrays]]
 
     def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Nothing to make for samples of shape (T, D); the output is (D,)."""
@@ -221,10 +227,6 @@ class _GlobalPooling1D(Layer):
         check_input(self, x, lengths, "B T D")
         return type(self).pool(x, lengths)
 
-    def backward(self, dy: Array, cache: Any) -> tuple[Array, Arrays]:
-        """Give dx; there are no parameters."""
-        return type(self).unpool(dy, cache)
-
     def out_lengths(self, lengths: Lengths) -> Lengths:
         """Nothing: the output has no time axis."""
         return None
@@ -233,10 +235,10 @@ class _GlobalPooling1D(Layer):
 class GlobalMaxPooling1D(_GlobalPooling1D):
     """Keep the largest number of each feature over the whole row: (B, T, D) to (B, D). Parameters: none."""
 
-    pool, unpool = staticmethod(global_max_forward), staticmethod(global_max_backward)
+    pool, backward = staticmethod(global_max_forward), staticmethod(global_max_backward)
 
 
 class GlobalAveragePooling1D(_GlobalPooling1D):
     """Keep the mean of each feature over the whole row: (B, T, D) to (B, D). Parameters: none."""
 
-    pool, unpool = staticmethod(global_average_forward), staticmethod(global_average_backward)
+    pool, backward = staticmethod(global_average_forward), staticmethod(global_average_backward)

@@ -3,15 +3,22 @@
 A window sees ``size`` steps, ``dilation`` apart; from one window to the next it moves on by ``stride`` steps. For a
 row of n steps, with span = (size - 1) dilation + 1, the steps from a window's first to its last::
 
-    padding   windows                        steps of zeros put in front
-    valid     (n - span) // stride + 1       0                   only windows that lie within the row
-    same      ceil(n / stride)               about half of what the windows stand out by, as Keras rounds it
-    causal    ceil(n / stride)               span - 1            so that no window sees what comes later
+    padding   windows                        zeros in front, left
+    valid     (n - span) // stride + 1       0, since windows lie within the row
+    same      ceil(n / stride)               max(0, (windows - 1) stride + span - n) // 2
+    causal    ceil(n / stride)               span - 1, so that no window sees what comes later
 
 There is always one window at least: a row that is too short for it is padded up with zeros behind.
 
-The n is each row's own length, so a row gives the same windows whatever the padding of its batch. The rows are laid
-into a *frame* (B, T_frame, D), each at its own offset; then tap k of all windows is one slice of the frame.
+The n is each row's own length, so a row gives the same windows whatever the padding of its batch. ``frame`` lays the
+rows into an array with room for their zeros, each row behind its own ``left``. Two rows of 5 and 3 steps, with size 3,
+stride 2 and padding "same"::
+
+    . a b c d e .        windows  .ab  bcd  de.         left = max(0, 2*2 + 3 - 5) // 2 = 1
+    . f g h . . .        windows  .fg  gh.              left = max(0, 1*2 + 3 - 3) // 2 = 1
+
+``tap`` k is the k-th step of all windows of all rows, one slice of the frame: tap 0 is . b d and . g (and what lies
+behind the second row's windows). ``unframe`` takes the rows out again.
 """
 
 from __future__ import annotations
@@ -37,15 +44,13 @@ class Windows(NamedTuple):
         return (self.size - 1) * self.dilation + 1
 
     def count(self, n: Any) -> Any:
-        """How many windows a row of n steps has; n is a number or an array of them."""
+        """How many windows a row of n steps has; n is a number, an array of them, or None for not known."""
+        if n is None:
+            return None
         windows = (n - self.span) // self.stride + 1 if self.padding == "valid" else -(-n // self.stride)
-        return np.maximum(1, windows)
+        return np.maximum(1, windows) if isinstance(n, np.ndarray) else max(1, windows)
 
-    def counts(self, lengths: Lengths) -> Lengths:
-        """How many windows each row has, given the rows' lengths (B,) or None."""
-        return None if lengths is None else self.count(lengths)
-
-    def offset(self, n: Array) -> Array:
+    def left(self, n: Array) -> Array:
         """How many zeros stand in front of rows of n (B,) steps."""
         if self.padding == "valid":
             return np.zeros_like(n)  # (B,)
@@ -57,9 +62,9 @@ class Windows(NamedTuple):
         """Lay rows x (B, T, D) into a frame (B, T_frame, D), with ``fill`` around them."""
         B, T, D = x.shape
         n = np.full(B, T) if lengths is None else lengths  # (B,)
-        T_frame = max((self.count(T) - 1) * self.stride + self.span, T + self.offset(n).max(initial=0))
+        T_frame = max((self.count(T) - 1) * self.stride + self.span, T + self.left(n).max(initial=0))
         frame = np.full((B, T_frame, D), fill, x.dtype)  # (B, T_frame, D)
-        for b, start in enumerate(self.offset(n)):
+        for b, start in enumerate(self.left(n)):
             frame[b, start : start + n[b]] = x[b, : n[b]]
         return frame
 
@@ -68,7 +73,7 @@ class Windows(NamedTuple):
         B, _, D = dframe.shape
         n = np.full(B, T) if lengths is None else lengths  # (B,)
         dx = np.zeros((B, T, D), dframe.dtype)  # (B, T, D)
-        for b, start in enumerate(self.offset(n)):
+        for b, start in enumerate(self.left(n)):
             dx[b, : n[b]] = dframe[b, start : start + n[b]]
         return dx
 

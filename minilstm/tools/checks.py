@@ -53,8 +53,10 @@ def check_lengths(who: str, lengths: Lengths, B: int, T: int) -> None:
     """Raise unless ``lengths`` is None or holds B whole numbers from 0 to T."""
     if lengths is None:
         return
-    if not isinstance(lengths, np.ndarray) or lengths.dtype.kind not in "iu":
-        raise TypeError(f"{who}: lengths must be an integer array ({B},) or None, got {lengths!r}")
+    if not isinstance(lengths, np.ndarray) or lengths.dtype != np.int64:
+        raise TypeError(
+            f"{who}: lengths must be an int64 array ({B},) or None, got {lengths!r}; use np.asarray(..., int)"
+        )
     if lengths.shape != (B,):
         raise ValueError(f"{who}: lengths has shape {lengths.shape}, expected ({B},), one for each row of x")
     if B and (lengths.min() < 0 or lengths.max() > T):
@@ -175,9 +177,10 @@ def check_truth(p: Array, y: Array) -> None:
 
 
 def check_probabilities(p: Array, activation: str, loss: str) -> None:
-    """Raise a ValueError unless p lies within 0 and 1."""
+    """Raise a ValueError unless p lies within 0 and 1 and, after a softmax, its rows add up to 1."""
+    remedy = f"give the last layer activation={activation!r}, or use the loss {loss}(from_logits=True)"
     if p.size and (p.real.min() < 0 or p.real.max() > 1):
-        raise ValueError(
-            f"predictions go from {p.real.min():.3g} to {p.real.max():.3g}, expected probabilities from 0 to 1; "
-            f"give the last layer activation={activation!r}, or use the loss {loss}(from_logits=True)"
-        )
+        came = f"predictions go from {p.real.min():.3g} to {p.real.max():.3g}"
+        raise ValueError(f"{came}, expected probabilities from 0 to 1; {remedy}")
+    if activation == "softmax" and p.size and np.abs(p.real.sum(axis=-1) - 1).max() > 1e-3:
+        raise ValueError(f"predictions of a row add up to {p.real.sum(axis=-1).max():.3g}, expected 1; {remedy}")

@@ -54,7 +54,7 @@ class Rows:
         if array.ndim not in (2, 3):
             raise ValueError(f"x has shape {array.shape}, expected (N, D) or (N, T, D)")
         self.array, self.lengths = finite("x", array, model.dtype), np.full(len(array), array.shape[1])
-        self.d_in: Shape = array.shape[1:] if array.ndim == 2 else (None, array.shape[2])
+        self.d_in: Shape = array.shape[1:]
 
     def _take_tokens(self, embedding: Embedding, x: Array) -> None:
         if x.dtype.kind not in "iu":
@@ -178,7 +178,8 @@ def plain(symbol: str, x: Any) -> Any:
             f"{symbol} is a masked array, whose mask would be ignored; use {symbol}.filled() or leave rows out"
         )
     if isinstance(x, (str, bytes, dict, set)) or not hasattr(x, "__getitem__"):
-        raise TypeError(f"{symbol} is a {type(x).__name__}, expected a list of lists of token ids, or an array")
+        wanted = "a list of lists of token ids" if symbol == "x" else "a list"
+        raise TypeError(f"{symbol} is a {type(x).__name__}, expected {wanted} or an array")
     if isinstance(x, np.ndarray) and x.ndim == 0:
         raise ValueError(f"{symbol} is a single number, expected an array with one row a sample")
     return x

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minilstm.activations import softmax
 from minilstm.gradcheck import Report, check_layer, check_loss, check_model, compare
 from minilstm.layer import Array, Arrays, Lengths
 from minilstm.layers import (
@@ -45,12 +46,13 @@ def check_all() -> Iterator[Report]:
     yield from windows(x, lengths, H)
     for layer in (GlobalMaxPooling1D(), GlobalAveragePooling1D(), Flatten(), Dropout(0.4)):
         yield check_layer(layer, x, lengths)
+        yield check_layer(layer, x)
     for activation in ("tanh", "sigmoid", "relu", "softmax", "linear"):
         yield check_layer(Dense(H, activation), x[:, 0])
         yield check_layer(Activation(activation), x, lengths)
     yield check_layer(Dense(H, "tanh"), x, lengths)
 
-    p = rng.uniform(0.05, 0.95, (B, H))  # (B, H)
+    p = softmax(rng.standard_normal((B, H)))  # (B, H)
     classes = np.eye(H)[rng.integers(0, H, B)]  # (B, H)
     for loss in (BinaryCrossentropy, CategoricalCrossentropy):
         yield check_loss(loss(), p, classes)
@@ -79,6 +81,7 @@ def lstms(x: Array, lengths: Array, H: int) -> Iterator[Report]:
             yield check_layer(layer, x, lengths)
     for settings in (
         {},
+        {"return_state": True},
         {"return_sequences": True, "return_state": True},
         {"return_sequences": True, "go_backwards": True},
         {"return_sequences": True, "dropout": 0.5, "recurrent_dropout": 0.5},
@@ -90,7 +93,7 @@ def lstms(x: Array, lengths: Array, H: int) -> Iterator[Report]:
     for merge_mode in ("concat", "sum", "ave", "mul"):
         for return_sequences in (False, True):
             yield check_layer(Bidirectional(LSTM(H, return_sequences=return_sequences), merge_mode), x, lengths)
-    yield check_layer(Bidirectional(LSTM(H, dropout=0.5, recurrent_dropout=0.5)), x, lengths)
+    yield check_layer(Bidirectional(LSTM(H, return_sequences=True, dropout=0.5, recurrent_dropout=0.5)), x, lengths)
     yield check_layer(Bidirectional(LSTM(H)), x)
 
 
@@ -98,7 +101,7 @@ def windows(x: Array, lengths: Array, F: int) -> Iterator[Report]:
     """Check convolution and pooling in all their modes."""
     for padding in ("valid", "same", "causal"):
         for strides, dilation_rate in ((1, 1), (2, 1), (1, 2)):
-            layer = Conv1D(F, 3, strides, padding, dilation_rate, "tanh")
+            layer = Conv1D(F, 3, strides, padding, dilation_rate=dilation_rate, activation="tanh")
             yield check_layer(layer, x, lengths)
     for activation in (None, "sigmoid", "relu"):
         yield check_layer(Conv1D(F, 2, activation=activation), x, lengths)
@@ -107,6 +110,7 @@ def windows(x: Array, lengths: Array, F: int) -> Iterator[Report]:
         for pool_size, step in ((2, None), (3, 1), (2, 3)):
             for padding in ("valid", "same"):
                 yield check_layer(pooling(pool_size, step, padding), x, lengths)
+        yield check_layer(pooling(7), x)
 
 
 def check_initial_state(x: Array, lengths: Lengths, H: int) -> Report:
