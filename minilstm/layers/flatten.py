@@ -52,7 +52,6 @@ class Flatten(Layer):
             raise ValueError(
                 f"Flatten: a sample has shape {d_in}, expected (T, D) with both known. Give Embedding an input_length "
                 "(and no mask_zero) and pad texts to it with pad_sequences; or use GlobalMaxPooling1D, for any length"
-                "of any length"
             )
         return (d_in[0] * d_in[1],)
 
