@@ -77,7 +77,7 @@ class BinaryCrossentropy(Loss):
             )
 
     def accuracy(self, p: Array, y: Array) -> float:
-        """As any loss's; a logit is on the positive side from 0 on."""
+        """As any loss's; a logit is on the positive side above 0."""
         return super().accuracy(sigmoid(p) if self.from_logits else p, y)
 
     def forward(self, p: Array, y: Array) -> Any:

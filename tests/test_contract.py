@@ -320,3 +320,19 @@ def test_a_refusal_names_the_layer_that_refuses_and_the_axes_that_it_wants(name)
         layer.forward(x[..., None, None])
     with pytest.raises(ValueError, match=rf"^{who}: dy has shape"):
         layer.backward(y[..., None], cache)
+
+
+@pytest.mark.parametrize(
+    "layer", [Dropout(0.5), LSTM(2, dropout=0.5, recurrent_dropout=0.5), Bidirectional(LSTM(2, dropout=0.5))]
+)
+def test_unless_told_to_train_nothing_is_hidden_and_no_rng_is_wanted(layer, rng):
+    x = rng.standard_normal((B, T, D))
+    layer.build((T, D), rng, "float64")
+    assert np.array_equal(layer.forward(x)[0], layer.forward(x, None, False, rng)[0])
+
+
+def test_dropout_may_hide_nothing_but_not_all():
+    x = np.ones((2, 3))
+    assert np.array_equal(Dropout(0).forward(x, None, True)[0], x)
+    with pytest.raises(ValueError, match="rate is 1, expected 0 <= rate < 1"):
+        Dropout(1)

@@ -132,6 +132,7 @@ def test_every_gradient_is_the_slope_of_its_loss(loss):
 def test_exactly_one_half_counts_as_negative_and_so_does_logit_zero():
     negative = np.zeros((2, 1))
     assert BinaryCrossentropy().accuracy(negative + 0.5, negative) == 1
+    assert BinaryCrossentropy().accuracy(negative, negative + 0.5) == 1
     assert BinaryCrossentropy(from_logits=True).accuracy(negative, negative) == 1
     assert BinaryCrossentropy(from_logits=True).accuracy(negative + 0.1, negative) == 0
 

@@ -190,3 +190,16 @@ def test_a_layer_that_was_not_built_says_so():
 
 def test_the_gradients_of_all_three_outputs_and_of_the_initial_state_are_right(rng):
     assert check_initial_state(rng.standard_normal((3, 4, 2)), np.array([4, 0, 2]), 2).ok
+
+
+def test_weights_reach_up_to_the_bound_that_keeps_the_spread_and_no_further(rng):
+    layer = LSTM(30)
+    layer.build((None, 40), rng, "float64")
+    assert np.abs(layer.params["W"]).max() == pytest.approx(np.sqrt(6 / (40 + 4 * 30)), rel=0.01)
+
+
+def test_dropout_leaves_float32_as_it_is(rng):
+    layer, x = built(2, 3, dtype="float32", dropout=0.5, recurrent_dropout=0.5), np.ones((4, 5, 3), "float32")
+    y, cache = layer.forward(x, None, True, rng)
+    dx, grads = layer.backward(y, cache)
+    assert {a.dtype for a in (y, dx, *grads.values())} == {np.dtype("float32")}
