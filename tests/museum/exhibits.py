@@ -69,6 +69,12 @@ EXHIBITS = {
     ),
     # the LSTM, backward
     "nothing flows back through h": lstm("dz[t] @ U.T * m_h, dh)", "np.zeros_like(dh), dh)"),
+    "the forget gate's gradient sees the new cell": lstm("dc_t * c[t], dc_t * i", "dc_t * c[t + 1], dc_t * i"),
+    "the output gate's slope is forgotten": lstm("dgate(do, o)", "do"),
+    "the candidate gets a gate's slope": lstm("dact(dg, g)", "dgate(dg, g)"),
+    "only the last output sends a gradient": lstm(
+        "dh + dy[t] if len(dy) else dh", "dh + dy[t] if t == len(gates) - 1 else dh"
+    ),
     "nothing flows back through c": lstm("dc + dact(dh * o, phi_c)", "dact(dh * o, phi_c)"),
     "the gradient of the last c is left out": lstm(
         "dh, dc = dh_T, dc_T", "dh, dc = dh_T, np.zeros_like(dc_T)",
