@@ -7,14 +7,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
-from minilstm import EarlyStopping, RMSprop, Sequential, Tokenizer
+from minilstm import EarlyStopping, RMSprop, Sequential, Tokenizer, pad_sequences
 from minilstm.datasets import load_builtin, load_imdb
 from minilstm.layer import Array
 
@@ -46,8 +46,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 """What suits each corpus, unless the command line says otherwise."""
 
 
-def options(description: str, name: str) -> argparse.Namespace:
-    """Read the command line of a demo."""
+def options(description: str, name: str) -> argparse.ArgumentParser:
+    """Make the command line of a demo."""
     parser = argparse.ArgumentParser(
         description=description, epilog=EXAMPLES.format(name=name), formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -66,11 +66,11 @@ def options(description: str, name: str) -> argparse.Namespace:
     add("--vocab-size", at_least(2), "how many words to know")
     add("--maxlen", at_least(1), "how many words of a review to read, the last ones")
     add("--embedding-dims", at_least(1), "numbers for a word", 32)
-    add("--hidden-dims", at_least(1), "numbers in the LSTM's state", 64)
+    add("--hidden-dims", at_least(1), "numbers in the state of an LSTM", 64)
     add("--dropout", float, "share of numbers hidden while training")
     add("--batch-size", at_least(1), "reviews for one step", 32)
     add("--learning-rate", float, "size of a step of RMSprop")
-    return parser.parse_args()
+    return parser
 
 
 def at_least(low: int) -> Callable[[str], int]:
@@ -84,12 +84,33 @@ def at_least(low: int) -> Callable[[str], int]:
     return whole_number
 
 
-def load(config: argparse.Namespace) -> tuple[str, list[tuple[list[str], Array]]]:
-    """Get the reviews: which they are, and (texts, labels) for training, validation and test.
+class Reviews(NamedTuple):
+    """Three parts, to train, validate and test on, each a list with one entry a review."""
+
+    corpus: str
+    texts: list[list[str]]
+    ids: list[list[list[int]]]  # the words of each text by number, all of them
+    labels: list[Array]  # (N,) each
+
+
+def load(config: argparse.Namespace) -> Reviews:
+    """Get the reviews, number their words, and fill in the settings that suit them.
 
     A tenth of the training part is cut off for validation, to stop in time. A path that was given and is wrong is
     an error. Where none was given and the download fails, the built-in corpus steps in.
     """
+    corpus, parts = read(config)
+    for key, setting in SETTINGS[corpus].items():
+        if getattr(config, key) is None:
+            setattr(config, key, setting)
+    tokenizer = Tokenizer(num_words=config.vocab_size)
+    tokenizer.fit_on_texts(parts[0][0])
+    ids = [tokenizer.texts_to_sequences(texts) for texts, _ in parts]
+    return Reviews(corpus, [texts for texts, _ in parts], ids, [labels for _, labels in parts])
+
+
+def read(config: argparse.Namespace) -> tuple[str, list[tuple[list[str], Array]]]:
+    """Read the reviews: which they are, and (texts, labels) of each part."""
     if config.data != "builtin":
         try:
             parts = load_imdb(config.data, reviews=config.reviews, seed=config.seed, validation=0.1)
@@ -115,49 +136,63 @@ def bag_of_words(train: list[list[int]], y_train: Array, test: list[list[int]], 
     return float(model.score(weigh.transform(counts(test)), y_test))
 
 
-def run(make_model: Callable[[argparse.Namespace], Sequential], description: str, file: str) -> None:
-    """Train the model of a demo and say how well it does."""
-    config = options(description, Path(file).name)
-    try:
-        corpus, parts = load(config)
-        for key, setting in SETTINGS[corpus].items():
-            if getattr(config, key) is None:
-                setattr(config, key, setting)
-        model = make_model(config)
-        model.compile(
-            loss="binary_crossentropy",
-            optimizer=RMSprop(config.learning_rate, global_clipnorm=1.0),
-            metrics=["accuracy"],
-        )
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"{Path(file).name}: {error}")
-    print(f"{description.splitlines()[0]}\n\ndata: {len(parts[0][0]):,} reviews of {corpus} to train on\n")
-    model.summary()
-    print()
+MakeModel = Callable[[argparse.Namespace], Sequential]
 
-    tokenizer = Tokenizer(num_words=config.vocab_size)
-    tokenizer.fit_on_texts(parts[0][0])
-    whole = [tokenizer.texts_to_sequences(texts) for texts, _ in parts]
-    x, x_val, x_test = [[review[-config.maxlen :] for review in reviews] for reviews in whole]
-    y, y_val, y_test = [labels for _, labels in parts]
 
+def build(make_model: MakeModel, config: argparse.Namespace) -> Sequential:
+    """Make a model and compile it."""
+    model = make_model(config)
+    optimizer = RMSprop(config.learning_rate, global_clipnorm=1.0)
+    model.compile(loss="binary_crossentropy", optimizer=optimizer, metrics=["accuracy"])
+    return model
+
+
+def train(model: Sequential, reviews: Reviews, config: argparse.Namespace, verbose: int = 1) -> tuple[float, Array]:
+    """Train a model: the seconds that took, and what it says of the N test reviews, (N,) from 0 to 1."""
+    x, x_val, x_test = (clip(model, ids, config.maxlen) for ids in reviews.ids)
+    y, y_val, _ = reviews.labels
     start = time.perf_counter()
     model.fit(
         x,
         y,
         batch_size=config.batch_size,
         epochs=config.epochs,
+        verbose=verbose,
         validation_data=(x_val, y_val),
         callbacks=[EarlyStopping("val_loss", patience=3, restore_best_weights=True)],
     )
-    seconds = time.perf_counter() - start
-    _, accuracy = model.evaluate(x_test, y_test, batch_size=128)
-    baseline = bag_of_words(whole[0], y, whole[2], y_test, config.vocab_size)
+    return time.perf_counter() - start, model.predict(x_test, batch_size=128, verbose=verbose)[:, 0]
 
+
+def clip(model: Sequential, ids: list[list[int]], maxlen: int) -> Any:
+    """Keep the last words of each review; for a model made for one length, such as Flatten needs, pad short ones."""
+    if model.shapes[0] == (None,):
+        return [review[-maxlen:] for review in ids]
+    return pad_sequences(ids, maxlen)  # (N, maxlen)
+
+
+def run(make_model: MakeModel, description: str, file: str) -> None:
+    """Train the model of a demo and say how well it does."""
+    config = options(description, Path(file).name).parse_args()
+    try:
+        reviews = load(config)
+        model = build(make_model, config)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"{Path(file).name}: {error}")
+    N = len(reviews.texts[0])
+    print(f"{description.splitlines()[0]}\n\ndata: {N:,} reviews of {reviews.corpus} to train on\n")
+    model.summary()
+    print()
+    seconds, p = train(model, reviews, config)
+
+    (x, _, x_test), (y, _, y_test) = reviews.ids, reviews.labels
+    baseline = bag_of_words(x, y, x_test, y_test, config.vocab_size)
     name = " > ".join(type(layer).__name__ for layer in model.layers)
-    print(f"\naccuracy on {len(x_test):,} other reviews of {corpus}, after {seconds:.1f} s of training")
-    print(f"  {accuracy:6.1%}  {name}\n  {baseline:6.1%}  bag of words, trained on the same reviews\n")
+    print(f"\naccuracy on {len(x_test):,} other reviews of {reviews.corpus}, after {seconds:.1f} s of training")
+    print(
+        f"  {np.mean((p > 0.5) == y_test):6.1%}  {name}\n  {baseline:6.1%}  bag of words, trained on the same reviews\n"
+    )
     print("how some of these reviews end, and what the model says of each:")
-    for text, label, p in zip(parts[2][0][:6], y_test, model.predict(x_test[:6])[:, 0], strict=False):
-        verdict = f"positive, {p:.0%} sure" if p > 0.5 else f"negative, {1 - p:.0%} sure"
-        print(f"  {'right' if (p > 0.5) == label else 'WRONG'}  {verdict:<18}  ...{' '.join(text.split())[-70:]}")
+    for text, label, p_n in zip(reviews.texts[2][:6], y_test, p, strict=False):
+        verdict = f"positive, {p_n:.0%} sure" if p_n > 0.5 else f"negative, {1 - p_n:.0%} sure"
+        print(f"  {'right' if (p_n > 0.5) == label else 'WRONG'}  {verdict:<18}  ...{' '.join(text.split())[-70:]}")

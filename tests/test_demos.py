@@ -1,5 +1,7 @@
 """The demos run from the command line, and say plainly what they trained on."""
 
+import csv
+import importlib
 import os
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 DEMOS = Path(__file__).parents[1] / "demos"
+ARCHITECTURES = ["lstm.py", "cnn.py", "deep_lstm.py", "bidirectional.py", "cnn_lstm.py"]
 
 pytest.importorskip("sklearn", reason="the demos' baseline needs scikit-learn: pip install -e '.[demos]'")
 
@@ -67,10 +70,78 @@ def test_a_setting_that_makes_no_sense_is_an_error_in_one_line(arguments, messag
     assert "Traceback" not in result.stderr
 
 
-def test_help_shows_examples_and_what_is_usual():
-    result = run("lstm.py", "--help")
-    assert "python demos/lstm.py --data aclImdb_v1.tar.gz" in result.stdout
-    assert "(default: 0.5; built-in corpus 0.0)" in " ".join(result.stdout.split())
+@pytest.mark.parametrize("demo", [*ARCHITECTURES, "compare.py", "order_matters.py"])
+def test_help_says_what_to_expect_and_shows_examples(demo):
+    result = run(demo, "--help")
+    assert result.returncode == 0, result.stderr
+    assert "Expect " in result.stdout
+    assert "examples:" in result.stdout
+    assert f"python demos/{demo} " in result.stdout
+
+
+def test_help_shows_what_is_usual_for_each_corpus():
+    assert "(default: 0.5; built-in corpus 0.0)" in " ".join(run("lstm.py", "--help").stdout.split())
+
+
+@pytest.mark.parametrize("demo", ARCHITECTURES[1:])
+def test_every_architecture_trains_and_shows_its_layers_beside_the_bag_of_words(demo):
+    result = run(demo, "--data", "builtin", "--reviews", "100", "--epochs", "1")
+    assert result.returncode == 0, result.stderr
+    assert "accuracy on 100 other reviews of the built-in corpus (not IMDB)" in result.stdout
+    assert "%  Embedding > " in result.stdout
+    assert "%  bag of words, trained on the same reviews" in result.stdout
+
+
+def test_compare_prints_and_saves_a_table_of_all_models_and_a_picture(tmp_path):
+    tiny = "--data", "builtin", "--reviews", "60", "--epochs", "1", "--seeds", "1"
+    result = run("compare.py", *tiny, "--out", str(tmp_path / "results"))
+    assert result.returncode == 0, result.stderr
+    assert "6 of 6" in result.stdout
+    with (tmp_path / "results" / "compare.csv").open(newline="") as file:
+        rows = {row["model"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["bag of words", "CNN", "LSTM", "deep LSTM", "bidirectional LSTM", "CNN-LSTM"]
+    assert rows["LSTM"]["parameters"] == "31297"  # as lstm.py prints for the built-in corpus
+    for row in rows.values():
+        assert 0 <= float(row["lowest"]) <= float(row["accuracy"]) <= float(row["highest"]) <= 100
+        assert " | ".join([row["model"].ljust(18), row["accuracy"].rjust(8)]) in result.stdout
+    assert (tmp_path / "results" / "compare.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(file.name for file in (tmp_path / "results").iterdir()) == ["compare.csv", "compare.png"]
+
+
+@pytest.fixture(scope="module")
+def order_matters():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DEMOS)
+        yield importlib.import_module("order_matters")
+
+
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [
+        ("count A and B", "bag of words"),
+        ("is A before B", "bag of words"),
+        ("is A before B", "LSTM"),
+        ("phrase 'A B' among 100", "CNN"),
+        ("tag by the next word", "bidirectional"),
+        ("recall the first of 50", "LSTM, forget bias 3"),
+    ],
+)
+def test_a_task_has_its_known_answer(order_matters, task, model):
+    (trial,) = (t for t in order_matters.TRIALS if (t.name, t.model) == (task, model))
+    accuracy, _ = order_matters.run(trial, seed=0)
+    assert order_matters.verdict(accuracy) == trial.expected
+
+
+def test_every_architecture_has_a_task_that_it_solves_and_one_that_it_cannot(order_matters):
+    answers = {(trial.model.split(",")[0], trial.expected) for trial in order_matters.TRIALS}
+    models = {model for model, _ in answers}
+    assert models == {"bag of words", "CNN", "LSTM", "deep LSTM", "bidirectional", "CNN-LSTM"}
+    assert len(answers) == 2 * len(models)
+
+
+@pytest.mark.parametrize(("accuracy", "said"), [(1.0, "solves it"), (0.52, "stays at chance"), (0.75, "neither")])
+def test_an_accuracy_between_chance_and_right_is_neither(order_matters, accuracy, said):
+    assert order_matters.verdict(accuracy) == said
 
 
 def test_real_reviews_from_an_archive(imdb_archive):
