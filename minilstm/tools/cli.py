@@ -22,7 +22,7 @@ from minilstm.tools.gradcases import check_all
 EXAMPLES = """\
 examples:
   python -m minilstm gradcheck
-      every layer, every loss and two whole models
+      every layer in every mode, every loss and six whole models
   python -m minilstm gradcheck my_layers.py:Swish
       a layer of your own: a class that needs no arguments, a function that makes a layer, or a layer
   python -m minilstm gradcheck my_package.layers:small_gru --shape 2 6 3
