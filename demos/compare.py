@@ -1,9 +1,9 @@
 """All architectures and the bag of words on the same reviews: how often right, how long to train, how large.
 
-Expect the four with an LSTM within 3 points of each other on IMDB, as far as one seed is from the next, and all five
-behind the bag of words: 5,000 reviews are few. The CNN can fall far back (75% with seed 2), where its validation loss
-jumps and early stopping ends it too soon: hence several seeds. On the built-in corpus all five come close to 100%, the
-bag of words to 60%. Each seed draws its own reviews and first weights.
+Expect all five within 2 to 3 points of each other on IMDB, as far as one seed is from the next, and behind the bag of
+words: 5,000 reviews are few. The CNN varies most: where its validation loss jumps, early stopping ends it too soon.
+What differs is the time. On the built-in corpus all five come close to 100%, the bag of words to 60%. Each seed draws
+its own reviews and first weights.
 """
 
 from __future__ import annotations
