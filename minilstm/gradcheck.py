@@ -209,7 +209,8 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, seed: int = 0, 
     arrays = {"x": x, **params}
     y, cache = forward(arrays)
     dy = tuple(rng.standard_normal(part.shape) for part in y)
-    dx, grads = layer.backward(dy if len(dy) > 1 else dy[0], cache)  # type: ignore[arg-type]
+    upstream: Any = dy if len(dy) > 1 else dy[0]
+    dx, grads = layer.backward(upstream, cache)
     check_same(f"{what}: grads", params, grads)
 
     def f(arrays: Arrays) -> Any:
