@@ -8,6 +8,7 @@ gradient checks. Read the files in this order:
     activations.py        tanh, sigmoid, relu and their derivatives
     initializers.py       how weights start
     layers/embedding.py   words become vectors
+    words.py              each distinct word of a batch but once
     layers/lstm.py        the heart of it: eight equations, forward and backward
     layers/bidirectional.py   two of them, in both directions
     layers/dense.py       vectors become a verdict

@@ -76,7 +76,7 @@ def twin(kernel: Any) -> Callable[[F], F]:
     def pair(plain: F) -> F:
         @functools.wraps(plain)
         def run(first: Array, *others: Any) -> Any:
-            if _enabled and first.dtype.char in "fd":  # float32 and float64
+            if _enabled and first.dtype.char in "fdl":  # float32, float64, int64
                 return kernel(first, *others)
             return plain(first, *others)
 
@@ -207,19 +207,41 @@ def _add_row(out: Array, a: Any, m: Array) -> None:
 
 
 @compiled
+def _live_rows(lengths: Array, t: int) -> int:
+    """Count the rows up to the last that has a step t; all behind it can be left out."""
+    n = lengths.size
+    while n and t >= lengths[n - 1]:
+        n -= 1
+    return n
+
+
+@compiled
 def lstm_steps_forward(
-    z: Array, U: Array, h0: Array, c0: Array, m_h: Array, lengths: Array, activation: int, recurrent_activation: int
+    P: Array,
+    at: Array,
+    U: Array,
+    h0: Array,
+    c0: Array,
+    m_h: Array,
+    lengths: Array,
+    activation: int,
+    recurrent_activation: int,
 ) -> tuple[Array, Array, Array]:
     """Twin of ``layers.lstm.lstm_steps_forward``."""
-    T, B = z.shape[:2]
+    T, B = at.shape
     H = U.shape[0]
-    gates = np.zeros_like(z)  # (T, B, 4H)
-    h = np.empty((T + 1, B, H), z.dtype)  # (T+1, B, H)
-    c = np.empty((T + 1, B, H), z.dtype)  # (T+1, B, H)
+    gates = np.empty((T, B, 4 * H), P.dtype)  # (T, B, 4H)
+    h = np.empty((T + 1, B, H), P.dtype)  # (T+1, B, H)
+    c = np.empty((T + 1, B, H), P.dtype)  # (T+1, B, H)
     h[0], c[0] = h0, c0
     for t in range(T):
-        gates[t] = z[t]
-        _add_product(gates[t], h[t] * m_h, U)
+        n = _live_rows(lengths, t)
+        for r in range(n):
+            if t < lengths[r]:
+                gates[t, r] = P[at[t, r]]
+            else:
+                gates[t, r] = 0
+        _add_product(gates[t, :n], h[t, :n] * m_h[:n], U)
         for r in range(B):
             if t >= lengths[r]:
                 h[t + 1, r], c[t + 1, r] = h[t, r], c[t, r]
@@ -291,7 +313,8 @@ def lstm_steps_backward(
             _flush(dz[t, r], tiny)
             _flush(dc_r, tiny)
             dh[r] = 0
-        _add_product(dh, dz[t], UT)
+        n = _live_rows(lengths, t)
+        _add_product(dh[:n], dz[t, :n], UT)
         for r in range(B):
             if t < lengths[r]:
                 dh[r] *= m_h[r]
@@ -300,8 +323,49 @@ def lstm_steps_backward(
 
 
 @compiled
-def scatter_add(dE: Array, x: Array, dy: Array) -> None:
-    """Twin of ``layers.embedding.scatter_add``."""
+def distinct(x: Array, lengths: Array, V: int) -> tuple[Array, Array]:
+    """Twin of ``words.distinct``."""
+    number = np.full(V, -1)  # (V,): of each id among the ids
     for b in range(x.shape[0]):
-        for t in range(x.shape[1]):
-            _add_row(dE[x[b, t]], dE.dtype.type(1), dy[b, t])
+        for t in range(lengths[b]):
+            number[x[b, t]] = 0
+    N = 0
+    for v in range(V):
+        if number[v] == 0:
+            number[v] = N
+            N += 1
+    ids = np.empty(N, np.int64)  # (N,)
+    for v in range(V):
+        if number[v] >= 0:
+            ids[number[v]] = v
+    index = np.full(x.shape, -1)  # (B, T)
+    for b in range(x.shape[0]):
+        for t in range(lengths[b]):
+            index[b, t] = number[x[b, t]]
+    return ids, index
+
+
+@compiled
+def sum_rows(P: Array, at: Array) -> Array:
+    """Twin of ``words.sum_rows``."""
+    B, T, K = at.shape
+    y = np.zeros((B, T, P.shape[2]), P.dtype)  # (B, T, F)
+    for b in range(B):
+        for t in range(T):
+            for k in range(K):
+                if at[b, t, k] >= 0:
+                    _add_row(y[b, t], P.dtype.type(1), P[at[b, t, k], k])
+    return y
+
+
+@compiled
+def scatter_rows(dy: Array, at: Array, N: int) -> Array:
+    """Twin of ``words.scatter_rows``."""
+    B, T, K = at.shape
+    dP = np.zeros((N, K, dy.shape[2]), dy.dtype)  # (N, K, F)
+    for b in range(B):
+        for t in range(T):
+            for k in range(K):
+                if at[b, t, k] >= 0:
+                    _add_row(dP[at[b, t, k], k], dy.dtype.type(1), dy[b, t])
+    return dP

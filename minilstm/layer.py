@@ -25,6 +25,7 @@ A cache may share memory with x, y and lengths, and dx with dy: do not write int
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -37,6 +38,35 @@ Shape: TypeAlias = tuple[int | None, ...]
 """The shape of one sample, without the batch axis; None where it varies: ``(None, D)``, ``(H,)``."""
 
 
+@dataclass(frozen=True)
+class Words:
+    """An array (B, T, ...) in which equal vectors are kept once: x[b, t] = rows[index[b, t]]; see ``words.py``.
+
+    The gradient with respect to Words is Words too: each row is the sum over all its places.
+    """
+
+    rows: Array  # (N, ...)
+    index: Array  # (B, T), int64; -1 at padded steps
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array that this stands for."""
+        return (*self.index.shape, *self.rows.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the rows."""
+        return self.rows.dtype
+
+    def spread(self) -> Array:
+        """Write the array out (B, T, ...), with zeros at padded steps."""
+        return np.concatenate([self.rows, np.zeros_like(self.rows, shape=(1, *self.rows.shape[1:]))])[self.index]
+
+    def __add__(self, other: Words) -> Words:
+        """Add up two gradients."""
+        return Words(self.rows + other.rows, self.index)
+
+
 class Layer:
     """Base of all layers: what a layer has to offer, and nothing more.
 
@@ -44,6 +74,8 @@ class Layer:
         params: the learned arrays by name. Empty until :meth:`build`, and for layers that learn nothing.
         name: what tables and messages call this layer. A model gives each of its layers a name of its own.
     """
+
+    reads_words = False  # whether forward takes Words too; not inherited, so a layer of your own gets arrays
 
     def __init__(self) -> None:
         self.params: Arrays = {}
@@ -60,7 +92,7 @@ class Layer:
         return d_in
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Any, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Any, Any]:
         """Compute the output ``y`` of a batch ``x``, and the cache for :meth:`backward`.
 
@@ -91,13 +123,20 @@ class Layer:
         return f"{type(self).__name__}({', '.join(told)})"
 
 
+def reads_words(layer: Layer) -> bool:
+    """Tell whether the class of ``layer`` itself, not only one that it derives from, takes Words."""
+    return bool(vars(type(layer)).get("reads_words"))
+
+
 def live_steps(lengths: Array, T: int) -> npt.NDArray[np.bool_]:
     """Tell words from padding: a mask (B, T), True where step t of row b lies within its length."""
     return np.arange(T) < lengths[:, None]  # (B, T)
 
 
-def flip(x: Array, lengths: Lengths) -> Array:
+def flip(x: Any, lengths: Lengths) -> Any:
     """Reverse every row of ``x`` (B, T, ...) within its length; padding stays behind. Its own inverse."""
+    if isinstance(x, Words):
+        return Words(x.rows, flip(x.index, lengths))
     if lengths is None:
         return x[:, ::-1]  # (B, T, ...)
     T, n = np.arange(x.shape[1]), lengths[:, None]  # (T,), (B, 1)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from minilstm import training
 from minilstm.callbacks import History
-from minilstm.layer import Array, Layer, Lengths, Shape
+from minilstm.layer import Array, Layer, Lengths, Shape, Words, reads_words
 from minilstm.layers import Embedding
 from minilstm.losses import Loss, get_loss
 from minilstm.optimizers import Optimizer, get_optimizer
@@ -132,15 +132,17 @@ class Sequential:
             p[...] = a
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array | Words, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Array, list[Any]]:
         """Hand a batch through all layers: the output and the layers' caches."""
+        y: Any = x
         caches = []
         for layer in self.layers:
-            x, cache = layer.forward(x, lengths, train, rng)
+            y = y.spread() if isinstance(y, Words) and not reads_words(layer) else y
+            y, cache = layer.forward(y, lengths, train, rng)
             lengths = layer.out_lengths(lengths)
             caches.append(cache)
-        return x, caches
+        return y, caches
 
     def backward(self, dy: Array, caches: list[Any]) -> dict[str, Array]:
         """Hand the gradient of the output back through all layers: the gradients of all parameters."""

@@ -15,12 +15,16 @@ all gradients together is above ``global_clipnorm``, all are scaled down to it, 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from minilstm.layer import Array, Arrays
 from minilstm.tools.checks import by_name, check_arrays, check_number, check_same
+from minilstm.words import RowGradient
+
+ALL = np.s_[...]  # as an index: every row
 
 
 class Optimizer:
@@ -52,28 +56,33 @@ class Optimizer:
         other.iterations, other.state = 0, {slot: {} for slot in self.slots}
         return other
 
-    def step(self, params: Arrays, grads: Arrays) -> None:
-        """Move every parameter, in place, by its gradient of the same name and shape."""
+    def step(self, params: Arrays, grads: Mapping[str, Array | RowGradient]) -> None:
+        """Move every parameter, in place, by its gradient of the same name and shape, or a RowGradient."""
         check_same("grads", params, grads)
+        split: dict[str, tuple[Any, Array]] = {}  # each gradient, and the rows that it is for
         for name, p in params.items():
-            check_arrays("gradients", p.dtype, **{name: (grads[name], p.shape)})
+            g = grads[name]
+            at, g = g if isinstance(g, RowGradient) else (ALL, g)
+            check_arrays("gradients", p.dtype, **{name: (g, p.shape if at is ALL else (len(at), *p.shape[1:]))})
+            split[name] = at, g
+        scale = 1.0
         if self.global_clipnorm is not None:
-            scale = min(1.0, self.global_clipnorm / max(global_norm(grads), 1e-30))
-            grads = {name: g * scale for name, g in grads.items()}
+            scale = min(1.0, self.global_clipnorm / max(global_norm(g for _, g in split.values()), 1e-30))
         self.iterations += 1
         for name, p in params.items():
             for slot in self.slots:
                 self.state[slot].setdefault(name, np.zeros_like(p))
-            self.update(p, grads[name], *(self.state[slot][name] for slot in self.slots))
+            at, g = split[name]
+            self.update(p, at, g * scale if scale < 1 else g, *(self.state[slot][name] for slot in self.slots))
 
-    def update(self, p: Array, g: Array, *slots: Array) -> None:
-        """Move p and the slots, in place."""
+    def update(self, p: Array, at: Any, g: Array, *slots: Array) -> None:
+        """Move p and the slots, in place; g is the gradient of p[at], and that of all other rows is 0."""
         raise NotImplementedError
 
 
-def global_norm(grads: Arrays) -> float:
+def global_norm(grads: Iterable[Array]) -> float:
     """Compute the length of all gradients laid end to end; summed in float64, where float32 might overflow."""
-    return float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in grads.values())))
+    return float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in grads)))
 
 
 class SGD(Optimizer):
@@ -91,12 +100,14 @@ class SGD(Optimizer):
         super().__init__(learning_rate, global_clipnorm)
         self.momentum, self.nesterov = check_number("momentum", momentum, 0, 1, low_too=True), nesterov
 
-    def update(self, p: Array, g: Array, *slots: Array) -> None:
+    def update(self, p: Array, at: Any, g: Array, *slots: Array) -> None:
         """Make one step of (1)."""
         (m,) = slots
         m *= self.momentum
-        m -= self.learning_rate * g
-        p += self.momentum * m - self.learning_rate * g if self.nesterov else m
+        m[at] -= self.learning_rate * g
+        p += self.momentum * m if self.nesterov else m
+        if self.nesterov:
+            p[at] -= self.learning_rate * g
 
 
 class RMSprop(Optimizer):
@@ -114,12 +125,12 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, global_clipnorm)
         self.rho, self.epsilon = check_number("rho", rho, 0, 1, low_too=True), check_number("epsilon", epsilon)
 
-    def update(self, p: Array, g: Array, *slots: Array) -> None:
+    def update(self, p: Array, at: Any, g: Array, *slots: Array) -> None:
         """Make one step of (2)."""
         (v,) = slots
         v *= self.rho
-        v += (1 - self.rho) * g * g
-        p -= self.learning_rate * g / np.sqrt(v + self.epsilon)
+        v[at] += (1 - self.rho) * g * g
+        p[at] -= self.learning_rate * g / np.sqrt(v[at] + self.epsilon)
 
 
 class Adam(Optimizer):
@@ -140,11 +151,13 @@ class Adam(Optimizer):
         self.beta_2 = check_number("beta_2", beta_2, 0, 1, low_too=True)
         self.epsilon = check_number("epsilon", epsilon)
 
-    def update(self, p: Array, g: Array, *slots: Array) -> None:
+    def update(self, p: Array, at: Any, g: Array, *slots: Array) -> None:
         """Make one step of (3)."""
         m, v = slots
-        m += (1 - self.beta_1) * (g - m)
-        v += (1 - self.beta_2) * (g * g - v)
+        m *= self.beta_1
+        m[at] += (1 - self.beta_1) * g
+        v *= self.beta_2
+        v[at] += (1 - self.beta_2) * g * g
         t = self.iterations
         rate = self.learning_rate * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
         p -= rate * m / (np.sqrt(v) + self.epsilon)

@@ -8,6 +8,9 @@ A step of training, for one batch::
     grads = model.backward(dp, caches)         and seen from every weight
     optimizer.step(model.params, grads)
 
+**Shards.** The rows of a batch do not meet before their gradients are added up. So a batch is worked on in shards of
+some 16 rows, by as many threads as there are cores, and the gradients of the shards are summed.
+
 The loss and accuracy shown while training are means over the epoch's steps: taken while the weights still moved, and
 with dropout on. ``val_loss`` and ``val_accuracy`` are taken at its end, without; so the two do not compare exactly.
 
@@ -17,23 +20,29 @@ similar length go into a batch together: shuffle all, sort within pools of 50 ba
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from minilstm.callbacks import CallbackList, History, Progress
-from minilstm.layer import Array, Lengths
+from minilstm.layer import Array, Lengths, Words
 from minilstm.losses import Loss
 from minilstm.optimizers import Optimizer
 from minilstm.tools.checks import check_positive
 from minilstm.tools.door import Rows, check_labels, split_off, take_validation
+from minilstm.words import add_up
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
 
+SHARD = 16  # rows that a thread works on at a time: fewer waste its time, more leave other threads without work
 POOL = 50  # batches sorted by length together: more saves padding, fewer mixes better
 
 
@@ -49,6 +58,27 @@ def batches(lengths: Array, batch_size: int, rng: np.random.Generator | None = N
     starts = np.arange(0, N, batch_size)
     for n in starts if rng is None else rng.permutation(starts):
         yield order[n : n + batch_size]
+
+
+def shards(lengths: Array, rows: Array) -> list[Array]:
+    """Split the rows of a batch into shards of like work, of each the longest row first, where the kernels want it.
+
+    The number of threads plays no part here. So it changes no result.
+    """
+    rows = rows[np.argsort(-lengths[rows], kind="stable")]  # (B,)
+    S = max(1, len(rows) // SHARD)
+    return [rows[s::S] for s in range(S)]
+
+
+@contextlib.contextmanager
+def threads() -> Iterator[Run]:
+    """Give a ``map`` whose work MINILSTM_THREADS threads share, or as many as there are cores; BLAS starts none."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    count = os.environ.get("MINILSTM_THREADS", str(cores))
+    if not count.isdecimal() or count == "0":
+        raise ValueError(f"MINILSTM_THREADS is {count!r}, expected a whole number of at least 1")
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(int(count)) as pool:
+        yield map if count == "1" else pool.map
 
 
 def fit(
@@ -101,25 +131,27 @@ def fit(
     model.stop_training = False
     call("on_train_begin", {})
     logs: dict[str, float] = {}
-    for epoch in range(epochs):
-        call("on_epoch_begin", epoch, {})
-        totals = Totals(model, loss)
-        if shuffle:
-            order = batches(data.lengths, batch_size, model.rng)
-        else:
-            order = iter(np.split(np.arange(len(data)), range(batch_size, len(data), batch_size)))
-        for batch, rows in enumerate(order):
-            call("on_train_batch_begin", batch, {})
-            p = train_step(model, loss, optimizer, *data.batch(rows), y[rows])
-            totals.add(p, y[rows])
-            call("on_train_batch_end", batch, totals.means())
-        logs = totals.means()
-        if held_out is not None:
-            held = means(model, loss, *held_out, batch_size, verbose=0)
-            logs |= {f"val_{name}": number for name, number in held.items()}
-        call("on_epoch_end", epoch, logs)
-        if model.stop_training:
-            break
+    with threads() as run:
+        for epoch in range(epochs):
+            call("on_epoch_begin", epoch, {})
+            totals = Totals(model, loss)
+            if shuffle:
+                order = batches(data.lengths, batch_size, model.rng)
+            else:
+                order = iter(np.split(np.arange(len(data)), range(batch_size, len(data), batch_size)))
+            for batch, rows in enumerate(order):
+                call("on_train_batch_begin", batch, {})
+                shares = [Shard(*data.batch(part), y[part]) for part in shards(data.lengths, rows)]
+                for shard, p in zip(shares, train_step(model, loss, optimizer, shares, run), strict=True):
+                    totals.add(p, shard.y)
+                call("on_train_batch_end", batch, totals.means())
+            logs = totals.means()
+            if held_out is not None:
+                held = means(model, loss, *held_out, batch_size, verbose=0)
+                logs |= {f"val_{name}": number for name, number in held.items()}
+            call("on_epoch_end", epoch, logs)
+            if model.stop_training:
+                break
     call("on_train_end", logs)
     return history
 
@@ -131,12 +163,34 @@ def check_compiled(model: Sequential) -> tuple[Loss, Optimizer]:
     return model.loss, model.optimizer
 
 
-def train_step(model: Sequential, loss: Loss, optimizer: Optimizer, x: Array, lengths: Lengths, y: Array) -> Array:
-    """Make one step of training, as at the head of this file; return the predictions p made before it."""
-    p, caches = model.forward(x, lengths, train=True, rng=model.rng)  # p (B, K)
-    grads = model.backward(loss.backward(p, y), caches)
-    optimizer.step(model.params, grads)
-    return p
+Run = Callable[..., Iterable[Any]]
+"""What runs a function on every shard: ``map``, or that of :func:`threads`."""
+
+
+class Shard(NamedTuple):
+    """Some rows of a batch."""
+
+    x: Array | Words  # (B, T) or (B, ...)
+    lengths: Lengths  # (B,) or None
+    y: Array  # (B, K)
+
+
+def train_step(
+    model: Sequential, loss: Loss, optimizer: Optimizer, batch: Sequence[Shard], run: Run = map
+) -> list[Array]:
+    """Make one step of training, as at the head of this file; return the predictions p of each shard before it."""
+    B = sum(len(shard.y) for shard in batch)
+    seeds = model.rng.integers(2**63, size=len(batch))  # (shards,), for dropout
+
+    def work(shard: Shard, seed: int) -> tuple[Array, dict[str, Any]]:
+        x, lengths, y = shard
+        p, caches = model.forward(x, lengths, train=True, rng=np.random.default_rng(seed))  # p (B, K)
+        dp = loss.backward(p, y) * y.dtype.type(len(y) / B)  # the loss is a mean over the batch, (B, K)
+        return p, model.backward(dp, caches)
+
+    done = list(run(work, batch, seeds))
+    optimizer.step(model.params, {name: add_up([grads[name] for _, grads in done]) for name in model.params})
+    return [p for p, _ in done]
 
 
 class Totals:
@@ -199,8 +253,9 @@ def means(model: Sequential, loss: Loss, data: Rows, y: Array, batch_size: int, 
 def outputs(model: Sequential, data: Rows, batch_size: int, title: str, verbose: int) -> Iterator[tuple[Array, Array]]:
     """Yield row numbers (B,) and the model's outputs for them (B, K), a batch at a time, shortest first."""
     hidden = None if verbose else True  # None: hidden where nobody looks at a terminal
-    with tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=hidden) as bar:
+    bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=hidden)
+    with threads() as run, bar:
         for rows in batches(data.lengths, batch_size):
-            p, _ = model.forward(*data.batch(rows))
-            yield rows, p
+            parts = shards(data.lengths, rows)
+            yield from zip(parts, run(lambda part: model.forward(*data.batch(part))[0], parts), strict=True)
             bar.update(len(rows))

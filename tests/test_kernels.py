@@ -53,7 +53,9 @@ def test_the_lstm_kernels_give_what_their_twins_give(body, case):
     if body == "python":
         kernel, back_kernel = python_body(kernel), python_body(back_kernel)
     U, m_h = array(H, 4 * H), array(B, H)
-    forward = (array(T, B, 4 * H), U, array(B, H), array(B, H), m_h, lengths, phi, sigma)
+    N = 5
+    at = np.random.default_rng(T).integers(0, N, (T, B))
+    forward = (array(N, 4 * H), at, U, array(B, H), array(B, H), m_h, lengths, phi, sigma)
     gates, h, c = plain(*forward)
     assert_alike(kernel(*forward), (gates, h, c), dtype)
     for dy in (array(T, B, H), array(0, B, H)):
@@ -62,16 +64,25 @@ def test_the_lstm_kernels_give_what_their_twins_give(body, case):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_scatter_kernel_adds_repeated_tokens(dtype, rng):
-    plain, kernel = kernels.PAIRS["scatter_add"]
-    tokens, dy = rng.integers(0, 4, (5, 6)), rng.standard_normal((5, 6, 3)).astype(dtype)
-    results = []
-    for scatter in (plain, kernel, python_body(kernel)):
-        dE = np.zeros((4, 3), dtype)
-        scatter(dE, tokens, dy)
-        results.append(dE)
-    np.testing.assert_allclose(results[1], results[0], rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
-    np.testing.assert_allclose(results[2], results[0], rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+@pytest.mark.parametrize("shape", [(5, 6, 1), (5, 6, 3), (0, 4, 2), (3, 0, 2)])
+def test_the_kernels_over_rows_give_what_their_twins_give(dtype, shape, rng):
+    N, F, (B, T, K) = 4, 3, shape
+    at = rng.integers(-1, N, shape)  # -1 is nothing
+    P, dy = rng.standard_normal((N, K, F)).astype(dtype), rng.standard_normal((B, T, F)).astype(dtype)
+    for name, arguments in {"sum_rows": (P, at), "scatter_rows": (dy, at, N)}.items():
+        plain, kernel = kernels.PAIRS[name]
+        assert_alike([kernel(*arguments)], [plain(*arguments)], dtype)
+        assert_alike([python_body(kernel)(*arguments)], [plain(*arguments)], dtype)
+
+
+@pytest.mark.parametrize("body", ["compiled", "python"])
+def test_the_distinct_kernel_numbers_words_as_its_twin_does(body, rng):
+    plain, kernel = kernels.PAIRS["distinct"]
+    kernel = python_body(kernel) if body == "python" else kernel
+    for B, T in ((4, 7), (1, 1), (3, 0), (0, 3)):
+        x, lengths = rng.integers(0, 9, (B, T)), rng.integers(0, T + 1, B)
+        for got, expected in zip(kernel(x, lengths, 9), plain(x, lengths, 9), strict=True):
+            assert np.array_equal(got, expected)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 2e-15)])
@@ -110,7 +121,7 @@ def test_the_product_in_blocks_of_four_leaves_no_row_or_term_out(shape, rng):
 
 
 def test_every_pair_is_tested_here():
-    assert set(kernels.PAIRS) == {"lstm_steps_forward", "lstm_steps_backward", "scatter_add"}
+    assert set(kernels.PAIRS) == {"lstm_steps_forward", "lstm_steps_backward", "distinct", "sum_rows", "scatter_rows"}
 
 
 def test_use_numba_chooses_the_path_and_puts_it_back():

@@ -17,7 +17,7 @@ from minilstm.layers.lstm import lstm_backward, lstm_forward
 from minilstm.losses import BinaryCrossentropy
 from minilstm.optimizers import RMSprop
 from minilstm.tools.interop import from_keras, from_torch, to_keras, to_torch
-from minilstm.training import train_step
+from minilstm.training import Shard, train_step
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}  # of the largest entry
 LAYERS = {f"Keras: {name}": case for name, case in (CASES | KERAS_CASES).items()}
@@ -130,7 +130,7 @@ def check_models(name, numbers, numba=True):
     x, y, loss, optimizer = numbers["x"], numbers["y"], BinaryCrossentropy(), RMSprop()
     lengths = (x > 0).sum(axis=1)
     with use_numba(numba):
-        losses = [loss.forward(train_step(model, loss, optimizer, x, lengths, y), y) for _ in range(STEPS)]
+        losses = [loss.forward(train_step(model, loss, optimizer, [Shard(x, lengths, y)])[0], y) for _ in range(STEPS)]
     np.testing.assert_allclose(losses, numbers["losses"], rtol=1e-8, atol=0)
     assert losses[-1] < losses[0]
 

@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, flip
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, Words, flip
 from minilstm.layers.lstm import LSTM, LSTMCache
 from minilstm.tools.checks import check_arrays, check_choice
 
@@ -78,6 +78,8 @@ class Bidirectional(Layer):
         ValueError: an unknown ``merge_mode``, or an LSTM with ``return_state``, ``go_backwards`` or weights.
     """
 
+    reads_words = True
+
     def __init__(self, layer: LSTM, merge_mode: str = "concat") -> None:
         if not isinstance(layer, LSTM):
             raise TypeError(f"Bidirectional: layer is {layer!r}, expected an LSTM, as in Bidirectional(LSTM(32))")
@@ -105,7 +107,7 @@ class Bidirectional(Layer):
         return (*T, 2 * self.layer.units if self.merge_mode == "concat" else H)
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array | Words, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Array, BidirectionalCache]:
         """Compute y from x (B, T, D)."""
         f, f_cache = self.layer.forward(x, lengths, train, rng)  # (1)
@@ -113,7 +115,7 @@ class Bidirectional(Layer):
         r = flip(r, lengths) if self.layer.return_sequences else r  # (2)
         return merge_forward(f, r, self.merge_mode), BidirectionalCache(f, r, f_cache, r_cache, lengths)  # (3)
 
-    def backward(self, dy: Array, cache: BidirectionalCache) -> tuple[Array, Arrays]:
+    def backward(self, dy: Array, cache: BidirectionalCache) -> tuple[Array | Words, Arrays]:
         """Give dx and the gradients of both LSTMs' parameters."""
         f, r, f_cache, r_cache, lengths = cache
         width = 2 * f.shape[-1] if self.merge_mode == "concat" else f.shape[-1]

@@ -24,53 +24,55 @@ import numpy.typing as npt
 
 from minilstm.activations import Activation, get_activation
 from minilstm.initializers import glorot_uniform
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, Words, zero_padding
 from minilstm.layers.windows import Windows
 from minilstm.tools.checks import check_arrays, check_built, check_choice, check_input, check_positive, check_steps
+from minilstm.words import scatter_rows, sum_rows, table
 
 
 def conv1d_forward(
-    x: Array, W: Array, b: Array, lengths: Lengths, windows: Windows, activation: str | None = None
+    x: Array | Words, W: Array, b: Array, lengths: Lengths, windows: Windows, activation: str | None = None
 ) -> tuple[Array, Conv1DCache]:
-    """Run (1) and (2): x (B, T, D) to y (B, T_out, F). Cost: B T_out K D F multiply-adds and a copy of x."""
+    """Run (1) and (2): x (B, T, D) to y (B, T_out, F). Cost: B T K D F multiply-adds, N K D F for N distinct words.
+
+    All vectors meet all K taps in one product, P; what is left of (1) is to add up the right rows of it.
+    """
     phi = get_activation(activation)
-    B, T, D = x.shape
-    K, _, F = W.shape
+    (K, _, F), D = W.shape, x.shape[-1]
     check_arrays("Conv1D", x.dtype, W=(W, (windows.size, D, F)), b=(b, (F,)))
-    T_out = windows.count(T)
-    frame = windows.frame(x, lengths)  # (B, T_frame, D)
-    z = np.tile(b, (B, T_out, 1))  # (B, T_out, F)
-    for k in range(K):
-        z += windows.tap(frame, k, T_out) @ W[k]  # (1)
-    y = phi.forward(z)  # (2), (B, T_out, F)
+    rows, index = table(x, lengths)  # (N, D), (B, T)
+    at = windows.places(index, lengths)  # (B, T_out, K)
+    P = (rows @ W.swapaxes(0, 1).reshape(D, K * F)).reshape(-1, K, F)  # (N, K, F), P[n, k] = x_n W_k
+    y = phi.forward(sum_rows(P, at) + b)  # (1), (2), (B, T_out, F)
     y = zero_padding(y, windows.count(lengths))
-    return y, Conv1DCache(frame, y, lengths, W, windows, phi, T)
+    return y, Conv1DCache(rows, index, at, isinstance(x, Words), y, lengths, W, windows, phi)
 
 
-def conv1d_backward(dy: Array, cache: Conv1DCache) -> tuple[Array, Arrays]:
+def conv1d_backward(dy: Array, cache: Conv1DCache) -> tuple[Array | Words, Arrays]:
     """Undo (2), then (1). Cost: twice that of forward."""
-    frame, y, lengths, W, windows, phi, T = cache
+    rows, index, at, words, y, lengths, W, windows, phi = cache
     check_arrays("Conv1D", y.dtype, dy=(dy, y.shape))
-    (_, T_out, F), (K, D, _) = y.shape, W.shape
+    K, D, F = W.shape
     dz = phi.backward(zero_padding(dy, windows.count(lengths)), y)  # (2'), (B, T_out, F)
-    dframe, dW = np.zeros_like(frame), np.empty_like(W)  # (B, T_frame, D), (K, D, F)
-    rows = dz.reshape(-1, F)  # (B*T_out, F)
-    for k in range(K):
-        windows.tap(dframe, k, T_out)[...] += dz @ W[k].T  # (1')
-        dW[k] = windows.tap(frame, k, T_out).reshape(-1, D).T @ rows  # (1')
-    return windows.unframe(dframe, lengths, T), {"W": dW, "b": rows.sum(axis=0)}  # (1')
+    dP = scatter_rows(dz, at, len(rows)).reshape(-1, K * F)  # (1'), (N, K*F)
+    drows = dP @ W.swapaxes(1, 2).reshape(K * F, D)  # (1'), (N, D)
+    dW = (rows.T @ dP).reshape(D, K, F).swapaxes(0, 1)  # (1'), (K, D, F)
+    dx = Words(drows, index) if words else drows.reshape(*index.shape, D)  # (B, T, D)
+    return dx, {"W": dW, "b": dz.sum(axis=(0, 1))}  # (1')
 
 
 class Conv1DCache(NamedTuple):
     """What :func:`conv1d_backward` needs."""
 
-    frame: Array  # (B, T_frame, D): x with zeros around each row
+    rows: Array  # (N, D): the vectors of x
+    places: Array  # (B, T): which of them stands where
+    at: Array  # (B, T_out, K): which of them each tap sees, -1 for none
+    words: bool  # whether x was Words
     y: Array  # (B, T_out, F)
     lengths: Lengths  # (B,) or None
     W: Array  # (K, D, F)
     windows: Windows
     phi: Activation  # φ
-    T: int
 
 
 class Conv1D(Layer):
@@ -90,6 +92,8 @@ class Conv1D(Layer):
         TypeError: a size that is no whole number.
         ValueError: a size below 1, an unknown padding or activation, stride and dilation both above 1.
     """
+
+    reads_words = True
 
     def __init__(
         self,
@@ -121,7 +125,7 @@ class Conv1D(Layer):
         return (self.windows.count(T), F)
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array | Words, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Array, Conv1DCache]:
         """Compute y (B, T_out, F) from x (B, T, D)."""
         W, b = check_built(self, "W", "b")

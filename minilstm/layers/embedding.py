@@ -14,45 +14,48 @@ matrix with E, without the zeros (Bengio et al. 2003 have it as the first layer 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from minilstm import kernels
 from minilstm.initializers import uniform
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
+from minilstm.layer import Array, Layer, Lengths, Shape, Words, live_steps, zero_padding
 from minilstm.tools.checks import check_arrays, check_built, check_input, check_positive, check_tokens
+from minilstm.words import RowGradient, scatter_rows
 
 
 def embedding_forward(x: Array, E: Array, lengths: Lengths = None) -> tuple[Array, EmbeddingCache]:
     """Look up (1): token ids x (B, T) to y (B, T, D). Cost: a copy of y, two where rows are padded."""
     x = zero_padding(x, lengths).astype(np.int64)  # (B, T), a copy: backward must find the same ids
     check_tokens(x, len(E))
-    y = zero_padding(E[x], lengths)  # (1), (B, T, D)
-    return y, EmbeddingCache(x, lengths, E)
+    x = np.where(live_steps(lengths, x.shape[1]), x, -1) if lengths is not None else x  # (B, T)
+    return Words(E, x).spread(), EmbeddingCache(None, x, E)  # (1), (B, T, D)
 
 
-def embedding_backward(dy: Array, cache: EmbeddingCache) -> tuple[None, Arrays]:
-    """Add up (1'): dy (B, T, D) to dE (V, D). There is no dx."""
-    x, lengths, E = cache
-    check_arrays("Embedding", E.dtype, dy=(dy, (*x.shape, E.shape[1])))
-    dE = np.zeros_like(E)  # (V, D)
-    scatter_add(dE, x, np.ascontiguousarray(zero_padding(dy, lengths)))
-    return None, {"E": dE}
+def embedding_words(x: Words, E: Array) -> tuple[Words, EmbeddingCache]:
+    """Look up (1) once for each distinct word: Words of ids to Words of vectors."""
+    check_tokens(x.rows, len(E))
+    return Words(E[x.rows], x.index), EmbeddingCache(x.rows, x.index, E)  # (1)
 
 
-@kernels.twin(kernels.scatter_add)
-def scatter_add(dE: Array, x: Array, dy: Array) -> None:
-    """Add dy[b, t] to the row x[b, t] of dE, in place, for all b and t."""
-    np.add.at(dE, x, dy)
+def embedding_backward(dy: Array | Words, cache: EmbeddingCache) -> tuple[None, dict[str, Any]]:
+    """Add up (1'): dy (B, T, D) to dE (V, D), or for Words to its rows that are not zero. There is no dx."""
+    ids, index, E = cache
+    N, D = len(E) if ids is None else len(ids), E.shape[1]
+    if isinstance(dy, Words):
+        drows = dy.rows  # (N, D)
+    else:
+        check_arrays("Embedding", E.dtype, dy=(dy, (*index.shape, D)))
+        drows = scatter_rows(np.ascontiguousarray(dy), index[:, :, None], N)[:, 0]  # (1'), (N, D)
+    return None, {"E": drows if ids is None else RowGradient(ids, drows)}
 
 
 class EmbeddingCache(NamedTuple):
     """What :func:`embedding_backward` needs."""
 
-    x: Array  # (B, T), 0 at padded steps
-    lengths: Lengths  # (B,) or None
+    ids: Array | None  # (N,): the distinct words, or None where all V are meant
+    places: Array  # (B, T): which of them stands where, -1 at padded steps
     E: Array  # (V, D), for its shape
 
 
@@ -71,6 +74,8 @@ class Embedding(Layer):
         TypeError: a size that is no whole number, tokens that are no whole numbers.
         ValueError: a size below 1, a token outside the vocabulary.
     """
+
+    reads_words = True
 
     def __init__(
         self, input_dim: int, output_dim: int, *, mask_zero: bool = False, input_length: int | None = None
@@ -91,11 +96,11 @@ class Embedding(Layer):
         return (d_in[0], self.output_dim)
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
-    ) -> tuple[Array, EmbeddingCache]:
+        self, x: Array | Words, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+    ) -> tuple[Array | Words, EmbeddingCache]:
         """Look up the vectors of the token ids x (B, T)."""
         (E,) = check_built(self, "E")
         check_input(self, x, lengths, "B T", kind="iu")
-        return embedding_forward(x, E, lengths)
+        return embedding_words(x, E) if isinstance(x, Words) else embedding_forward(x, E, lengths)
 
     backward = staticmethod(embedding_backward)

@@ -45,7 +45,7 @@ import numpy.typing as npt
 from minilstm import kernels
 from minilstm.activations import ACTIVATIONS, get_activation
 from minilstm.initializers import glorot_uniform, orthogonal
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, flip, zero_padding
+from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, Words, flip, zero_padding
 from minilstm.layers.dropout import dropout_mask
 from minilstm.tools.checks import (
     check_arrays,
@@ -57,10 +57,11 @@ from minilstm.tools.checks import (
     check_steps,
     check_tuple,
 )
+from minilstm.words import scatter_rows
 
 
 def lstm_forward(
-    x: Array,
+    x: Array | Words,
     W: Array,
     U: Array,
     b: Array,
@@ -78,39 +79,54 @@ def lstm_forward(
     B T (D + 6H) numbers.
     """
     phi, sigma = get_activation(activation).number, get_activation(recurrent_activation).number
-    B, T, D = x.shape
-    H = len(U)
+    (B, T, D), H = x.shape, len(U)
     check_arrays(
         "LSTM", x.dtype, W=(W, (D, 4 * H)), U=(U, (H, 4 * H)), b=(b, (4 * H,)), h0=(h0, (B, H)), c0=(c0, (B, H))
     )
     check_lengths("LSTM", lengths, B, T)
     lengths = np.full(B, T) if lengths is None else lengths.copy()  # (B,)
-    m_x, m_h = masks or (np.ones((B, D), x.real.dtype), np.ones((B, H), x.real.dtype))  # (B, D), (B, H)
-    x = np.ascontiguousarray(zero_padding(x, lengths).swapaxes(0, 1)) * m_x  # (T, B, D)
-    z = (x.reshape(T * B, D) @ W + b).reshape(T, B, 4 * H)  # (1) but for its second term, (T, B, 4H)
-    gates, h, c = lstm_steps_forward(z, U, h0, c0, m_h, lengths, phi, sigma)
+    m_x, m_h = masks or (None, np.ones((B, H), b.real.dtype))  # (B, D) or None, (B, H)
+    x = x if m_x is None else (x.spread() if isinstance(x, Words) else x) * m_x[:, None]
+    rows, at = by_step(x, lengths)  # (N, D), (T, B)
+    P = rows @ W + b  # (1) but for its second term, (N, 4H)
+    gates, h, c = lstm_steps_forward(P, at, U, h0, c0, m_h, lengths, phi, sigma)
     y = h[1:].swapaxes(0, 1)  # (B, T, H)
-    return (y, h[-1], c[-1]), LSTMCache(x, gates, h, c, m_x, m_h, lengths, W, U, phi, sigma)
+    words = x.index if isinstance(x, Words) else None
+    return (y, h[-1], c[-1]), LSTMCache(rows, at, words, gates, h, c, m_x, m_h, lengths, W, U, phi, sigma)
+
+
+def by_step(x: Array | Words, lengths: Array) -> tuple[Array, Array]:
+    """Make a table of vectors, rows (N, D), and tell which of them row b reads at step t: at (T, B).
+
+    In Words every distinct word has one row. In an array (B, T, D) every place has, in the order of reading.
+    """
+    if isinstance(x, Words):
+        return x.rows, np.ascontiguousarray(x.index.T)
+    B, T, D = x.shape
+    rows = np.ascontiguousarray(zero_padding(x, lengths).swapaxes(0, 1))  # (T, B, D)
+    return rows.reshape(T * B, D), np.arange(T * B).reshape(T, B)
 
 
 @kernels.twin(kernels.lstm_steps_forward)
 def lstm_steps_forward(
-    z: Array, U: Array, h0: Array, c0: Array, m_h: Array, lengths: Array, phi: int, sigma: int
+    P: Array, at: Array, U: Array, h0: Array, c0: Array, m_h: Array, lengths: Array, phi: int, sigma: int
 ) -> tuple[Array, Array, Array]:
-    """Loop over time: from z = x W + b (T, B, 4H) to the gates (T, B, 4H), and h and c (T+1, B, H).
+    """Loop over time: to the gates (T, B, 4H), and h and c (T+1, B, H).
+
+    P (N, 4H) is x W + b, of which step t of row b reads the row at[t, b].
 
     h[0] and c[0] are the initial state, so h[t] is h_{t-1} of the equations, the state before step t. While numba
     is on, a kernel runs in place of this function; to change or debug it, set MINILSTM_NUMBA=0.
     """
     act, gate = ACTIVATIONS[phi].forward, ACTIVATIONS[sigma].forward
-    T, B, H = len(z), *h0.shape
-    gates = np.empty_like(z)  # (T, B, 4H)
-    h = np.empty((T + 1, B, H), z.dtype)  # (T+1, B, H)
-    c = np.empty((T + 1, B, H), z.dtype)  # (T+1, B, H)
+    T, B, H = len(at), *h0.shape
+    gates = np.empty((T, B, 4 * H), P.dtype)  # (T, B, 4H)
+    h = np.empty((T + 1, B, H), P.dtype)  # (T+1, B, H)
+    c = np.empty((T + 1, B, H), P.dtype)  # (T+1, B, H)
     h[0], c[0] = h0, c0
     for t in range(T):
         live = (t < lengths)[:, None]  # (B, 1)
-        z_i, z_f, z_g, z_o = np.split(z[t] + (h[t] * m_h) @ U, 4, axis=1)  # (1), (B, H) each
+        z_i, z_f, z_g, z_o = np.split(P[at[t]] + (h[t] * m_h) @ U, 4, axis=1)  # (1), (B, H) each
         i, f, g, o = gate(z_i), gate(z_f), act(z_g), gate(z_o)  # (2), (B, H) each
         c_t = f * c[t] + i * g  # (3), (B, H)
         h_t = o * act(c_t)  # (4), (B, H)
@@ -120,30 +136,32 @@ def lstm_steps_forward(
     return gates, h, c
 
 
-def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache) -> tuple[Array, Arrays, Array, Array]:
+def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache) -> tuple[Any, Arrays, Array, Array]:
     """Undo :func:`lstm_forward`: from the gradients of y, of the last h and the last c to dx, grads, dh0 and dc0.
 
     ``dy`` is (B, T, H), or None where only the last state was used. The gradients of the weights are sums over
     steps and rows, so each is one product after the loop. Cost: about twice that of forward.
     """
-    x, gates, h, c, m_x, m_h, lengths, W, U, phi, sigma = cache
-    T, B, D = x.shape
-    H = len(U)
+    rows, at, words, gates, h, c, m_x, m_h, lengths, W, U, phi, sigma = cache
+    (T, B), H = at.shape, len(U)
     if dy is not None:
-        check_arrays("LSTM", x.dtype, dy=(dy, (B, T, H)))
-    check_arrays("LSTM", x.dtype, dh=(dh_T, (B, H)), dc=(dc_T, (B, H)))
-    dy = np.empty((B, 0, H), x.dtype) if dy is None else dy  # (B, T, H) or no steps
+        check_arrays("LSTM", U.dtype, dy=(dy, (B, T, H)))
+    check_arrays("LSTM", U.dtype, dh=(dh_T, (B, H)), dc=(dc_T, (B, H)))
+    dy = np.empty((B, 0, H), U.dtype) if dy is None else dy  # (B, T, H) or no steps
     dy = np.ascontiguousarray(dy.swapaxes(0, 1))  # (T, B, H)
-    tiny = float(np.finfo(x.dtype).tiny) * 1e8
+    tiny = float(np.finfo(U.dtype).tiny) * 1e8
     dz, dh0, dc0 = lstm_steps_backward(dy, dh_T, dc_T, gates, c, U, m_h, lengths, phi, sigma, tiny)
-    dz = dz.reshape(T * B, 4 * H)  # (T*B, 4H)
-    dx = ((dz @ W.T).reshape(T, B, D) * m_x).swapaxes(0, 1)  # (1'), (B, T, D)
+    dP = dz.reshape(T * B, 4 * H) if words is None else scatter_rows(dz, at[:, :, None], len(rows))[:, 0]  # (N, 4H)
     grads = {
-        "W": x.reshape(T * B, D).T @ dz,  # (1'), (D, 4H)
-        "U": (h[:-1] * m_h).reshape(T * B, H).T @ dz,  # (1'), (H, 4H)
-        "b": dz.sum(axis=0),  # (1'), (4H,)
+        "W": rows.T @ dP,  # (1'), (D, 4H)
+        "U": (h[:-1] * m_h).reshape(T * B, H).T @ dz.reshape(T * B, 4 * H),  # (1'), (H, 4H)
+        "b": dP.sum(axis=0),  # (1'), (4H,)
     }
-    return dx, grads, dh0, dc0
+    drows = dP @ W.T  # (1'), (N, D)
+    if words is not None:
+        return Words(drows, words), grads, dh0, dc0
+    dx = drows.reshape(T, B, len(W)).swapaxes(0, 1)  # (B, T, D)
+    return (dx if m_x is None else dx * m_x[:, None]), grads, dh0, dc0
 
 
 @kernels.twin(kernels.lstm_steps_backward)
@@ -191,11 +209,13 @@ def flush(x: Array, tiny: float) -> Array:
 class LSTMCache(NamedTuple):
     """What :func:`lstm_backward` needs. Time comes first, so that one step is one block of memory."""
 
-    x: Array  # (T, B, D): x ⊙ m_x, zeros at padded steps
+    rows: Array  # (N, D): the vectors read, x ⊙ m_x
+    at: Array  # (T, B): which of them at each step
+    words: Array | None  # (B, T): the index of x where it was Words
     gates: Array  # (T, B, 4H): i, f, g, o of every step
     h: Array  # (T+1, B, H): h[t] is the state before step t
     c: Array  # (T+1, B, H): c[t] is the cell before step t
-    m_x: Array  # (B, D)
+    m_x: Array | None  # (B, D), None without dropout
     m_h: Array  # (B, H)
     lengths: Array  # (B,)
     W: Array  # (D, 4H)
@@ -225,6 +245,8 @@ class LSTM(Layer):
         TypeError: ``units`` is no whole number.
         ValueError: ``units`` below 1, an unknown activation.
     """
+
+    reads_words = True
 
     def __init__(
         self,
@@ -261,7 +283,7 @@ class LSTM(Layer):
 
     def forward(
         self,
-        x: Array,
+        x: Array | Words,
         lengths: Lengths = None,
         train: bool = False,
         rng: np.random.Generator | None = None,
@@ -270,13 +292,13 @@ class LSTM(Layer):
         """Read x (B, T, D) from ``initial_state`` (h0, c0), (B, H) each, zeros unless given."""
         W, U, b = check_built(self, "W", "U", "b")
         check_input(self, x, lengths, "B T D", len(W))
-        B, H, D = len(x), self.units, len(W)
+        (B, _, D), H = x.shape, self.units
         x = flip(x, lengths) if self.go_backwards else x  # (B, T, D)
-        zeros = np.zeros((B, H), x.dtype)  # (B, H)
+        zeros = np.zeros((B, H), U.dtype)  # (B, H)
         masks = None
         if train and (self.dropout or self.recurrent_dropout):
-            m_x = dropout_mask((B, D), self.dropout, x.real.dtype, rng)  # (B, D)
-            masks = m_x, dropout_mask((B, H), self.recurrent_dropout, x.real.dtype, rng)  # (B, D), (B, H)
+            m_x = dropout_mask((B, D), self.dropout, U.real.dtype, rng)  # (B, D)
+            masks = m_x, dropout_mask((B, H), self.recurrent_dropout, U.real.dtype, rng)  # (B, D), (B, H)
         h0, c0 = (zeros, zeros) if initial_state is None else check_tuple("initial_state", initial_state, "h0, c0")
         (y, h_T, c_T), cache = lstm_forward(
             x, W, U, b, h0, c0, lengths, self.activation, self.recurrent_activation, masks
@@ -284,7 +306,7 @@ class LSTM(Layer):
         y = y if self.return_sequences else h_T  # (B, T, H) or (B, H)
         return ((y, h_T, c_T) if self.return_state else y), cache
 
-    def backward(self, dy: Any, cache: LSTMCache) -> tuple[Array, Arrays]:
+    def backward(self, dy: Any, cache: LSTMCache) -> tuple[Array | Words, Arrays]:
         """Give dx (B, T, D) and the gradients of W, U, b.
 
         The gradients of h0 and c0 are left out: over a text read in pieces this is truncated backpropagation, nothing

@@ -32,12 +32,13 @@ def max_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Arra
     """Run (1): x (B, T, D) to y (B, T_out, D), complex numbers by their real part. Cost: ``size`` passes over x."""
     T_out = windows.count(x.shape[1])
     frame = windows.frame(x, lengths, fill=-np.inf)  # (B, T_frame, D)
-    y = windows.tap(frame, 0, T_out)  # (B, T_out, D)
-    k_max = np.zeros(y.shape, np.int64)  # (B, T_out, D)
+    y = windows.tap(frame, 0, T_out).copy()  # (B, T_out, D)
+    k_max = np.zeros(y.shape, np.min_scalar_type(windows.size))  # (B, T_out, D), small numbers: quick to compare
     for k in range(1, windows.size):
         x_k = windows.tap(frame, k, T_out)  # (B, T_out, D)
         larger = (x_k.real > y.real) | np.isnan(x_k.real)  # (B, T_out, D)
-        y, k_max = np.where(larger, x_k, y), np.where(larger, k, k_max)  # (1)
+        np.copyto(y, x_k, where=larger)  # (1)
+        np.copyto(k_max, k, where=larger)
     y = zero_padding(without_empty_rows(y, x, lengths), windows.count(lengths))
     return y, MaxPoolCache(k_max, lengths, windows, x.shape[1], x.dtype)
 
@@ -50,7 +51,7 @@ def max_pool_backward(dy: Array, cache: MaxPoolCache) -> tuple[Array, Arrays]:
     dy = zero_padding(dy, windows.count(lengths))
     dframe = windows.frame(np.zeros((B, T, D), dy.dtype), lengths)  # (B, T_frame, D)
     for k in range(windows.size):
-        windows.tap(dframe, k, T_out)[...] += np.where(k_max == k, dy, 0)  # (1')
+        windows.tap(dframe, k, T_out)[...] += dy * (k_max == k)  # (1')
     return windows.unframe(dframe, lengths, T), {}
 
 

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.layer import Array, Layer, Lengths, Shape
+from minilstm.layer import Array, Layer, Lengths, Shape, Words
 
 T = TypeVar("T")
 
 
-def check_input(layer: Layer, x: Array, lengths: Lengths, axes: str, last: int | None = None, kind: str = "fc") -> None:
+def check_input(
+    layer: Layer, x: Array | Words, lengths: Lengths, axes: str, last: int | None = None, kind: str = "fc"
+) -> None:
     """Raise unless ``x`` is as a layer wants it.
 
     Args:
@@ -32,9 +34,9 @@ def check_input(layer: Layer, x: Array, lengths: Lengths, axes: str, last: int |
     who = type(layer).__name__
     names = axes.split()
     expected = f"({', '.join(names[:-1])}, {names[-1] if last is None else last})"
-    if not isinstance(x, np.ndarray):
+    if not isinstance(x, (np.ndarray, Words) if layer.reads_words else np.ndarray):
         raise TypeError(f"{who}: x is a {type(x).__name__}, expected an array {expected}; use np.asarray(x)")
-    if x.ndim != len(names) or (last is not None and x.shape[-1] != last):
+    if len(x.shape) != len(names) or (last is not None and x.shape[-1] != last):
         raise ValueError(f"{who}: x has shape {x.shape}, expected {expected}")
     if x.dtype.kind not in kind:
         wanted = "token ids, an integer array" if kind == "iu" else "floating-point numbers"

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minilstm.layer import Array, Lengths, Shape
+from minilstm.layer import Array, Lengths, Shape, Words, reads_words
 from minilstm.layers import Embedding
 from minilstm.losses import CategoricalCrossentropy, Loss
 from minilstm.tools.checks import check_number, check_tokens
+from minilstm.words import words_of
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
@@ -40,6 +41,7 @@ class Rows:
             raise ValueError("x is empty, expected at least one sample")
         first = model.layers[0]
         self.array: Array | None = None
+        self.V = first.input_dim if isinstance(first, Embedding) and reads_words(first) else 0  # 0: no Words
         if not isinstance(first, Embedding):
             self._take_numbers(model, as_array("x", x))
         elif isinstance(x, np.ndarray) and x.dtype != object:
@@ -100,15 +102,16 @@ class Rows:
         """How many samples."""
         return len(self.lengths)
 
-    def batch(self, rows: Array) -> tuple[Array, Lengths]:
-        """Put some rows together: x (B, T), padded on the right with 0, and their lengths (B,)."""
+    def batch(self, rows: Array) -> tuple[Array | Words, Lengths]:
+        """Put some rows together: Words of token ids, or an array, and their lengths (B,) where they differ."""
         if self.array is not None:
-            return self.array[rows], None
+            x = self.array[rows]  # (B, T) or (B, ...)
+            return (words_of(x, None, self.V) if self.V else x), None
         lengths = self.lengths[rows]  # (B,)
         x = np.zeros((len(rows), max(1, lengths.max())), np.int64)  # (B, T)
         for b, n in enumerate(rows):
             x[b, : lengths[b]] = self.tokens[self.starts[n] : self.starts[n] + lengths[b]]
-        return x, lengths
+        return (words_of(x, lengths, self.V) if self.V else x), lengths
 
 
 def check_labels(model: Sequential, loss: Loss, y: Any, N: int) -> Array:

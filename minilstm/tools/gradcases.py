@@ -118,7 +118,7 @@ def check_initial_state(x: Array, lengths: Lengths, H: int) -> Report:
     rng = np.random.default_rng(11)
     B, _, D = x.shape
     shapes = {"W": (D, 4 * H), "U": (H, 4 * H), "b": (4 * H,), "h0": (B, H), "c0": (B, H)}
-    arrays = {"x": x, **{name: rng.standard_normal(shape) for name, shape in shapes.items()}}
+    arrays: Arrays = {"x": x, **{name: rng.standard_normal(shape) for name, shape in shapes.items()}}
 
     def forward(a: Arrays) -> Any:
         return lstm_forward(a["x"], a["W"], a["U"], a["b"], a["h0"], a["c0"], lengths)
