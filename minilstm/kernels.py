@@ -13,7 +13,7 @@ What makes the loops fast, each measured:
   300 steps is full of them. ``_flush`` writes 0 for what is too small to matter; the plain twins do the same.
 - The C library's tanh is a call per number. ``_tanh`` is one formula without branches, so that eight float32
   numbers go through it at once.
-- ``_add_product`` works on four rows and four columns at a time, so that each number loaded is used four times.
+- The product of each step is SciPy's BLAS, called from within the loop (``_product``): no Python between two steps.
 - The flags let the compiler reorder sums, but not assume that no NaN occurs: a NaN must stay visible.
 """
 
@@ -76,7 +76,7 @@ def twin(kernel: Any) -> Callable[[F], F]:
     def pair(plain: F) -> F:
         @functools.wraps(plain)
         def run(first: Array, *others: Any) -> Any:
-            if _enabled and first.dtype.char in "fdl":  # float32, float64, int64
+            if _enabled and first.dtype.char in "fdlB":  # float32, float64, int64, uint8
                 return kernel(first, *others)
             return plain(first, *others)
 
@@ -104,45 +104,50 @@ def compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(**options)(function)
 
 
-@compiled
-def _tanh(x: Array) -> None:
-    """Replace x by tanh(x): Lambert's continued fraction at x/8, then tanh 2u = 2 tanh u / (1 + tanh² u) thrice.
+TANH32 = (
+    *(1.0, 0.1338102902501837, 0.003495592051129885, 2.060914293626219e-05, 1.3354737971834289e-08),
+    *(0.4671434462389317, 0.025876997377849622, 0.0003285641065701077, 7.776591196874711e-07),
+)
+TANH64 = tuple(n / 34459425 for n in (34459425, 4729725, 135135, 990, 1, 16216200, 945945, 13860, 45))
 
-    Cut off after its ninth denominator, 17, the fraction is n/d with the polynomials below. Doubling n/d gives
-    2nd / (d² + n²), so one division serves for all. Beyond ±19 tanh is ±1 in double precision. The error is at most
-    2e-15 of the result in float64 and 4e-7 in float32, where 1 may come out as 1.0000001.
+
+@compiled
+def _tanh(x: Array, a: float) -> None:
+    """Replace x by a tanh(a x) + 1 - a: tanh for a = 1, the sigmoid for a = 1/2.
+
+    tanh u = n/d with polynomials in s = u². In float32 they were fitted up to u = 9, where tanh is 1 but for rounding;
+    the error is at most 4e-7 of the result, and 1 may come out as 1.0000002. In float64 it is Lambert's continued
+    fraction, cut off after its ninth denominator, 17, at u/8, and then tanh 2u = 2 tanh u / (1 + tanh² u) thrice; the
+    error is at most 2e-15. Doubling n/d gives 2nd / (d² + n²), so one division serves for all.
     """
-    f = x.dtype.type
-    limit, eighth, one, two = f(19), f(0.125), f(1), f(2)
-    n1, n2, n3 = f(4729725 / 34459425), f(135135 / 34459425), f(990 / 34459425)
-    n4, d4 = f(1 / 34459425), f(45 / 34459425)
-    d1, d2, d3 = f(16216200 / 34459425), f(945945 / 34459425), f(13860 / 34459425)
+    f, double = x.dtype.type, x.itemsize == 8
+    c = TANH64 if double else TANH32
+    n0, n1, n2, n3, n4 = f(c[0]), f(c[1]), f(c[2]), f(c[3]), f(c[4])
+    d1, d2, d3, d4 = f(c[5]), f(c[6]), f(c[7]), f(c[8])
+    scale, limit = (f(a / 8), f(19 / 8)) if double else (f(a), f(9))
+    one, two, a_f, rest = f(1), f(2), f(a), f(1 - a)
     for j in range(x.size):
-        u = x[j]
+        u = scale * x[j]
         u = limit if u > limit else u
         u = -limit if u < -limit else u
-        u = u * eighth
         s = u * u
-        n = u * (one + s * (n1 + s * (n2 + s * (n3 + s * n4))))
+        n = u * (n0 + s * (n1 + s * (n2 + s * (n3 + s * n4))))
         d = one + s * (d1 + s * (d2 + s * (d3 + s * d4)))
-        n, d = two * n * d, d * d + n * n
-        n, d = two * n * d, d * d + n * n
-        n, d = two * n * d, d * d + n * n
-        x[j] = n / d
+        if double:
+            n, d = two * n * d, d * d + n * n
+            n, d = two * n * d, d * d + n * n
+            n, d = two * n * d, d * d + n * n
+        x[j] = a_f * (n / d) + rest
 
 
 @compiled
 def _activate(x: Array, activation: int) -> None:
     """Replace the row x by its activation, called by its number in ``activations.ACTIVATIONS``."""
-    half, one, zero = x.dtype.type(0.5), x.dtype.type(1), x.dtype.type(0)
+    zero = x.dtype.type(0)
     if activation == 0:  # tanh
-        _tanh(x)
+        _tanh(x, 1.0)
     elif activation == 1:  # sigmoid
-        for j in range(x.size):
-            x[j] *= half
-        _tanh(x)
-        for j in range(x.size):
-            x[j] = half * (one + x[j])
+        _tanh(x, 0.5)
     elif activation == 2:  # relu
         for j in range(x.size):
             x[j] = zero if x[j] <= zero else x[j]
@@ -172,38 +177,17 @@ def _flush(x: Array, tiny: float) -> None:
 
 
 @compiled
-def _add_product(out: Array, A: Array, M: Array) -> None:
-    """Add A M to ``out``, in blocks of 4 rows and 4 terms of the sum."""
-    B, K = A.shape
-    N = M.shape[1]
-    B4, K4 = B - B % 4, K - K % 4
-    for r in range(0, B4, 4):
-        o0, o1, o2, o3 = out[r], out[r + 1], out[r + 2], out[r + 3]
-        for k in range(0, K4, 4):
-            m0, m1, m2, m3 = M[k], M[k + 1], M[k + 2], M[k + 3]
-            a00, a01, a02, a03 = A[r, k], A[r, k + 1], A[r, k + 2], A[r, k + 3]
-            a10, a11, a12, a13 = A[r + 1, k], A[r + 1, k + 1], A[r + 1, k + 2], A[r + 1, k + 3]
-            a20, a21, a22, a23 = A[r + 2, k], A[r + 2, k + 1], A[r + 2, k + 2], A[r + 2, k + 3]
-            a30, a31, a32, a33 = A[r + 3, k], A[r + 3, k + 1], A[r + 3, k + 2], A[r + 3, k + 3]
-            for j in range(N):
-                x0, x1, x2, x3 = m0[j], m1[j], m2[j], m3[j]
-                o0[j] += a00 * x0 + a01 * x1 + a02 * x2 + a03 * x3
-                o1[j] += a10 * x0 + a11 * x1 + a12 * x2 + a13 * x3
-                o2[j] += a20 * x0 + a21 * x1 + a22 * x2 + a23 * x3
-                o3[j] += a30 * x0 + a31 * x1 + a32 * x2 + a33 * x3
-        for k in range(K4, K):
-            for q in range(r, r + 4):
-                _add_row(out[q], A[q, k], M[k])
-    for r in range(B4, B):
-        for k in range(K):
-            _add_row(out[r], A[r, k], M[k])
+def _product(out: Array, A: Array, M: Array) -> None:
+    """Put A M into ``out``, eight rows at a time: so small a product OpenBLAS does without rearranging M first."""
+    for r in range(0, A.shape[0], 8):
+        np.dot(A[r : r + 8], M, out[r : r + 8])
 
 
 @compiled
-def _add_row(out: Array, a: Any, m: Array) -> None:
-    """Add the row a m to ``out``."""
+def _add_row(out: Array, m: Array) -> None:
+    """Add the row m to ``out``."""
     for j in range(m.size):
-        out[j] += a * m[j]
+        out[j] += m[j]
 
 
 @compiled
@@ -234,19 +218,19 @@ def lstm_steps_forward(
     h = np.empty((T + 1, B, H), P.dtype)  # (T+1, B, H)
     c = np.empty((T + 1, B, H), P.dtype)  # (T+1, B, H)
     h[0], c[0] = h0, c0
+    h_seen = np.empty((B, H), P.dtype)  # (B, H)
     for t in range(T):
         n = _live_rows(lengths, t)
         for r in range(n):
-            if t < lengths[r]:
-                gates[t, r] = P[at[t, r]]
-            else:
-                gates[t, r] = 0
-        _add_product(gates[t, :n], h[t, :n] * m_h[:n], U)
+            for j in range(H):
+                h_seen[r, j] = h[t, r, j] * m_h[r, j]
+        _product(gates[t, :n], h_seen[:n], U)
         for r in range(B):
             if t >= lengths[r]:
                 h[t + 1, r], c[t + 1, r] = h[t, r], c[t, r]
                 gates[t, r] = 0
                 continue
+            _add_row(gates[t, r], P[at[t, r]])
             _activate(gates[t, r, : 2 * H], recurrent_activation)
             _activate(gates[t, r, 2 * H : 3 * H], activation)
             _activate(gates[t, r, 3 * H :], recurrent_activation)
@@ -268,7 +252,7 @@ def lstm_steps_backward(
     dc_T: Array,
     gates: Array,
     c: Array,
-    U: Array,
+    UT: Array,
     m_h: Array,
     lengths: Array,
     activation: int,
@@ -277,16 +261,17 @@ def lstm_steps_backward(
 ) -> tuple[Array, Array, Array]:
     """Twin of ``layers.lstm.lstm_steps_backward``."""
     T, B = gates.shape[:2]
-    H = U.shape[0]
-    UT = np.ascontiguousarray(U.T)  # (4H, H)
-    dz = np.zeros_like(gates)  # (T, B, 4H)
+    H = UT.shape[1]
+    dz = np.empty_like(gates)  # (T, B, 4H)
     dh, dc = dh_T.copy(), dc_T.copy()  # (B, H) each
-    phi_c, dphi_c = np.empty(H, U.dtype), np.empty(H, U.dtype)  # (H,) each
+    dh_prev = np.empty((B, H), UT.dtype)  # (B, H)
+    phi_c, dphi_c = np.empty(H, UT.dtype), np.empty(H, UT.dtype)  # (H,) each
     for t in range(T - 1, -1, -1):
         for r in range(B):
             if dy.shape[0]:
                 dh[r] += dy[t, r]
             if t >= lengths[r]:
+                dz[t, r] = 0
                 continue
             i, f, g, o = (gates[t, r, :H], gates[t, r, H : 2 * H], gates[t, r, 2 * H : 3 * H], gates[t, r, 3 * H :])
             di, df, dg, do = dz[t, r, :H], dz[t, r, H : 2 * H], dz[t, r, 2 * H : 3 * H], dz[t, r, 3 * H :]
@@ -312,13 +297,13 @@ def lstm_steps_backward(
             _activate_backward(do, o, recurrent_activation)
             _flush(dz[t, r], tiny)
             _flush(dc_r, tiny)
-            dh[r] = 0
         n = _live_rows(lengths, t)
-        _add_product(dh[:n], dz[t, :n], UT)
-        for r in range(B):
+        _product(dh_prev[:n], dz[t, :n], UT)
+        for r in range(n):
             if t < lengths[r]:
-                dh[r] *= m_h[r]
-            _flush(dh[r], tiny)
+                for j in range(H):
+                    dh[r, j] = dh_prev[r, j] * m_h[r, j]
+                _flush(dh[r], tiny)
     return dz, dh, dc
 
 
@@ -354,18 +339,73 @@ def sum_rows(P: Array, at: Array) -> Array:
         for t in range(T):
             for k in range(K):
                 if at[b, t, k] >= 0:
-                    _add_row(y[b, t], P.dtype.type(1), P[at[b, t, k], k])
+                    _add_row(y[b, t], P[at[b, t, k], k])
     return y
 
 
 @compiled
-def scatter_rows(dy: Array, at: Array, N: int) -> Array:
+def scatter_rows(dP: Array, dy: Array, at: Array) -> None:
     """Twin of ``words.scatter_rows``."""
     B, T, K = at.shape
-    dP = np.zeros((N, K, dy.shape[2]), dy.dtype)  # (N, K, F)
     for b in range(B):
         for t in range(T):
             for k in range(K):
                 if at[b, t, k] >= 0:
-                    _add_row(dP[at[b, t, k], k], dy.dtype.type(1), dy[b, t])
-    return dP
+                    _add_row(dP[at[b, t, k], k], dy[b, t])
+
+
+@compiled
+def number_words(text: Array) -> tuple[Array, Array, Array, Array]:
+    """Twin of ``text.number_words``: a hash table, where a word stands in the first free slot from its hash on."""
+    most = np.count_nonzero(text >= 254)  # words or texts end
+    seen = np.empty((most, 5), np.int64)  # (most, 5): start, end, texts, last text, hash; side by side in memory
+    places, ends = np.empty(most, np.int64), np.empty(most, np.int64)  # (most,) each
+    table = np.full(1 << 12, -1)
+    N = P = D = start = code = 0
+    for end in range(text.size):
+        byte: Any = np.int64(text[end])
+        if byte < 254:
+            code = ((code ^ byte) * 16777619) & 0xFFFFFFFF  # FNV-1a, which tells like words apart well
+            continue
+        if end > start:
+            slot = code & (table.size - 1)
+            while table[slot] >= 0 and not _same(text, seen[table[slot]], start, end, code):
+                slot = (slot + 1) & (table.size - 1)
+            if table[slot] < 0:
+                table[slot] = N
+                seen[N, 0], seen[N, 1], seen[N, 2], seen[N, 3], seen[N, 4] = start, end, 0, -1, code
+                N += 1
+            places[P] = table[slot]
+            word = seen[places[P]]
+            word[2] += word[3] != D
+            word[3] = D
+            P += 1
+            if 3 * table.size < 4 * N:  # keep a quarter of it empty
+                table = np.full(4 * table.size, -1)
+                for n in range(N):
+                    slot = seen[n, 4] & (table.size - 1)
+                    while table[slot] >= 0:
+                        slot = (slot + 1) & (table.size - 1)
+                    table[slot] = n
+        if byte == 254:
+            ends[D] = P
+            D += 1
+        start, code = end + 1, 0
+    words = np.full(np.sum(seen[:N, 1] - seen[:N, 0]) + N, 255, np.uint8)
+    at = 0
+    for n in range(N):
+        size = seen[n, 1] - seen[n, 0]
+        words[at : at + size] = text[seen[n, 0] : seen[n, 1]]
+        at += size + 1
+    return words, seen[:N, 2].copy(), places[:P].copy(), ends[:D].copy()
+
+
+@compiled
+def _same(text: Array, word: Array, start: int, end: int, code: int) -> bool:
+    """Tell whether a seen word is that from ``start`` to ``end``, with the hash ``code``."""
+    if word[4] != code or word[1] - word[0] != end - start:
+        return False
+    k = 0
+    while k < end - start and text[word[0] + k] == text[start + k]:
+        k += 1
+    return k == end - start

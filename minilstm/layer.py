@@ -148,6 +148,6 @@ def zero_padding(x: Array, lengths: Lengths) -> Array:
     T = x.shape[1]
     if lengths is None or np.all(lengths == T):
         return x
-    x = x.copy()  # (B, T, ...)
+    x = x.copy(order="K")  # (B, T, ...), time first in memory where it was so
     x[~live_steps(lengths, T)] = 0
     return x

@@ -79,9 +79,8 @@ def sum_rows(P: Array, at: Array) -> Array:
 
 
 @kernels.twin(kernels.scatter_rows)
-def scatter_rows(dy: Array, at: Array, N: int) -> Array:
-    """Undo :func:`sum_rows`: each dy[b, t] is added to K rows of dP (N, K, F)."""
-    K = at.shape[2]
-    dP = np.zeros((N + 1, K, dy.shape[-1]), dy.dtype)  # (N+1, K, F)
-    np.add.at(dP, (at, np.arange(K)), dy[:, :, None])
-    return dP[:N]
+def scatter_rows(dP: Array, dy: Array, at: Array) -> None:
+    """Undo :func:`sum_rows`: add each dy[b, t] to K rows of dP (N, K, F), in place."""
+    for k in range(at.shape[2]):
+        some = at[:, :, k] >= 0  # (B, T)
+        np.add.at(dP[:, k], at[some, k], dy[some])

@@ -7,7 +7,7 @@ import sys
 import numba
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minilstm import kernels, use_numba
@@ -59,7 +59,7 @@ def test_the_lstm_kernels_give_what_their_twins_give(body, case):
     gates, h, c = plain(*forward)
     assert_alike(kernel(*forward), (gates, h, c), dtype)
     for dy in (array(T, B, H), array(0, B, H)):
-        backward = (dy, array(B, H), array(B, H), gates, c, U, m_h, lengths, phi, sigma, 1e-30)
+        backward = (dy, array(B, H), array(B, H), gates, c, array(4 * H, H), m_h, lengths, phi, sigma, 1e-30)
         assert_alike(back_kernel(*backward), back_plain(*backward), dtype)
 
 
@@ -69,10 +69,13 @@ def test_the_kernels_over_rows_give_what_their_twins_give(dtype, shape, rng):
     N, F, (B, T, K) = 4, 3, shape
     at = rng.integers(-1, N, shape)  # -1 is nothing
     P, dy = rng.standard_normal((N, K, F)).astype(dtype), rng.standard_normal((B, T, F)).astype(dtype)
-    for name, arguments in {"sum_rows": (P, at), "scatter_rows": (dy, at, N)}.items():
-        plain, kernel = kernels.PAIRS[name]
-        assert_alike([kernel(*arguments)], [plain(*arguments)], dtype)
-        assert_alike([python_body(kernel)(*arguments)], [plain(*arguments)], dtype)
+    plain, kernel = kernels.PAIRS["sum_rows"]
+    assert_alike([kernel(P, at), python_body(kernel)(P, at)], 2 * [plain(P, at)], dtype)
+    plain, kernel = kernels.PAIRS["scatter_rows"]
+    sums = [P.copy() for _ in range(3)]
+    for scatter, dP in zip((plain, kernel, python_body(kernel)), sums, strict=True):
+        scatter(dP, dy, at)
+    assert_alike(sums[1:], 2 * sums[:1], dtype)
 
 
 @pytest.mark.parametrize("body", ["compiled", "python"])
@@ -85,11 +88,25 @@ def test_the_distinct_kernel_numbers_words_as_its_twin_does(body, rng):
             assert np.array_equal(got, expected)
 
 
+@pytest.mark.parametrize("body", ["compiled", "python"])
+@given(st.lists(st.lists(st.binary(max_size=3).map(lambda word: word.translate(None, b"\xfe\xff")))))
+@example([])  # no text
+@example([[b"long" * 1000, b"long" * 1000 + b"er"], [b"long" * 1000]])
+@example([[b"%d" % (n % 4000) for n in range(5000)]])  # more words than the kernel's table begins with
+def test_the_number_words_kernel_numbers_words_as_its_twin_does(body, texts):
+    plain, kernel = kernels.PAIRS["number_words"]
+    kernel = python_body(kernel) if body == "python" else kernel
+    text = np.frombuffer(b"".join(b"\xff".join(words) + b"\xfe" for words in texts), np.uint8)
+    for got, expected in zip(kernel(text), plain(text), strict=True):
+        assert got.dtype == expected.dtype
+        assert np.array_equal(got, expected)
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 2e-15)])
 def test_tanh_of_the_kernels_is_right_to_the_last_digits_everywhere(dtype, tolerance):
     x = np.concatenate([np.linspace(-30, 30, 100_001), [0, 1e-30, -1e-30, 1e30, -1e30, np.inf, -np.inf]]).astype(dtype)
     y = x.copy()
-    kernels._tanh(y)
+    kernels._tanh(y, 1.0)
     exact = np.tanh(x.astype("float64"))
     np.testing.assert_allclose(y, exact, rtol=tolerance, atol=0)
 
@@ -111,17 +128,16 @@ def test_the_kernels_number_activations_as_the_table_does(number, rng):
     np.testing.assert_allclose(dx, ACTIVATIONS[number].backward(dy, y), atol=1e-15)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (4, 4, 8), (5, 7, 9), (8, 3, 2), (3, 8, 5)])
-def test_the_product_in_blocks_of_four_leaves_no_row_or_term_out(shape, rng):
-    B, K, N = shape
-    A, M, out = rng.standard_normal((B, K)), rng.standard_normal((K, N)), rng.standard_normal((B, N))
-    expected = out + A @ M
-    kernels._add_product(out, A, M)
-    np.testing.assert_allclose(out, expected, atol=1e-13)
+@pytest.mark.parametrize("B", [0, 1, 7, 8, 9, 16])
+def test_the_product_in_blocks_of_rows_leaves_no_row_out(B, rng):
+    A, M, out = rng.standard_normal((B, 3)), rng.standard_normal((3, 5)), np.full((B, 5), np.nan)
+    kernels._product(out, A, M)
+    np.testing.assert_allclose(out, A @ M, atol=1e-14)
 
 
 def test_every_pair_is_tested_here():
-    assert set(kernels.PAIRS) == {"lstm_steps_forward", "lstm_steps_backward", "distinct", "sum_rows", "scatter_rows"}
+    over_rows = {"distinct", "sum_rows", "scatter_rows"}
+    assert set(kernels.PAIRS) == {"lstm_steps_forward", "lstm_steps_backward", *over_rows, "number_words"}
 
 
 def test_use_numba_chooses_the_path_and_puts_it_back():

@@ -1,12 +1,14 @@
 """The tokenizer and the padding do what Keras 2 does; the expected numbers are worked out by hand."""
 
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minilstm import use_numba
 from minilstm.text import Tokenizer, pad_sequences
 
 TEXTS = ["The cat sat on the mat.", "The dog sat!"]  # the 3, sat 2, then cat, on, mat, dog
@@ -137,6 +139,8 @@ def test_a_tokenizer_that_saw_no_text_says_so(method):
 def test_arguments_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match=r"num_words must be at least 2.*got 1"):
         Tokenizer(num_words=1)
+    with pytest.raises(ValueError, match="split must be at least one character, got ''"):
+        Tokenizer(split="")
     with pytest.raises(ValueError, match=r"mode must be .* got 'idf'"):
         fitted().texts_to_matrix(TEXTS, mode="idf")
 
@@ -155,6 +159,42 @@ def test_ids_are_below_num_words_and_never_0_and_known_words_come_back(texts, nu
         assert tokenizer.sequences_to_texts(sequences) == texts
     counts = tokenizer.texts_to_matrix(texts, mode="count")
     assert counts.sum(axis=1).tolist() == [len(sequence) for sequence in sequences]
+
+
+any_text = st.text(st.one_of(st.sampled_from("aAbB \0.İΣéß\ud83d\ude00😀"), st.characters()))
+
+
+def test_any_texts_are_lowered_then_filtered_then_split(monkeypatch):
+    @given(
+        st.lists(any_text),
+        st.booleans(),
+        st.sampled_from(["", ".b", "\0 ", "é.", "\ud83d"]),
+        st.sampled_from([" ", ".", "\0", "é", "😀", "aa", "b. "]),
+        st.booleans(),
+    )
+    def check(texts, lower, filters, split, numba):
+        cut = []  # Keras' definition, word for word
+        for text in texts:
+            blanked = (text.lower() if lower else text).translate({ord(sign): split for sign in filters})
+            cut.append([word for word in blanked.split(split) if word])
+        counts = Counter(word for words in cut for word in words)
+        tokenizer = Tokenizer(filters=filters, lower=lower, split=split)
+        with use_numba(numba):
+            tokenizer.fit_on_texts(iter(texts))
+            ids = {word: n for n, (word, _) in enumerate(counts.most_common(), start=1)}
+            assert list(tokenizer.word_index.items()) == list(ids.items())
+            assert tokenizer.word_counts == counts
+            assert tokenizer.word_docs == Counter(word for words in cut for word in set(words))
+            assert tokenizer.document_count == len(texts)
+            if texts:
+                assert tokenizer.texts_to_sequences(iter(texts)) == [[ids[word] for word in words] for words in cut]
+
+    monkeypatch.setattr("minilstm.text.CHUNK", 10)  # so that texts come in several chunks
+    check()
+
+
+def test_ids_are_ints_of_python():
+    assert {type(index) for index in fitted().texts_to_sequences(TEXTS)[0]} == {int}
 
 
 def test_half_a_million_words_take_no_more_than_two_seconds():

@@ -54,7 +54,9 @@ def conv1d_backward(dy: Array, cache: Conv1DCache) -> tuple[Array | Words, Array
     check_arrays("Conv1D", y.dtype, dy=(dy, y.shape))
     K, D, F = W.shape
     dz = phi.backward(zero_padding(dy, windows.count(lengths)), y)  # (2'), (B, T_out, F)
-    dP = scatter_rows(dz, at, len(rows)).reshape(-1, K * F)  # (1'), (N, K*F)
+    dP = np.zeros((len(rows), K, F), dz.dtype)  # (N, K, F)
+    scatter_rows(dP, dz, at)  # (1')
+    dP = dP.reshape(-1, K * F)  # (N, K*F)
     drows = dP @ W.swapaxes(1, 2).reshape(K * F, D)  # (1'), (N, D)
     dW = (rows.T @ dP).reshape(D, K, F).swapaxes(0, 1)  # (1'), (K, D, F)
     dx = Words(drows, index) if words else drows.reshape(*index.shape, D)  # (B, T, D)

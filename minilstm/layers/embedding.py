@@ -47,7 +47,8 @@ def embedding_backward(dy: Array | Words, cache: EmbeddingCache) -> tuple[None, 
         drows = dy.rows  # (N, D)
     else:
         check_arrays("Embedding", E.dtype, dy=(dy, (*index.shape, D)))
-        drows = scatter_rows(np.ascontiguousarray(dy), index[:, :, None], N)[:, 0]  # (1'), (N, D)
+        drows = np.zeros((N, D), E.dtype)  # (N, D)
+        scatter_rows(drows[:, None], np.ascontiguousarray(dy), index[:, :, None])  # (1')
     return None, {"E": drows if ids is None else RowGradient(ids, drows)}
 
 

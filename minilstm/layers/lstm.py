@@ -60,6 +60,9 @@ from minilstm.tools.checks import (
 from minilstm.words import scatter_rows
 
 
+PIECE = 512  # rows times steps that backward works on at a time
+
+
 def lstm_forward(
     x: Array | Words,
     W: Array,
@@ -88,7 +91,8 @@ def lstm_forward(
     m_x, m_h = masks or (None, np.ones((B, H), b.real.dtype))  # (B, D) or None, (B, H)
     x = x if m_x is None else (x.spread() if isinstance(x, Words) else x) * m_x[:, None]
     rows, at = by_step(x, lengths)  # (N, D), (T, B)
-    P = rows @ W + b  # (1) but for its second term, (N, 4H)
+    P = rows @ W  # (1) but for its second term, (N, 4H)
+    P += b
     gates, h, c = lstm_steps_forward(P, at, U, h0, c0, m_h, lengths, phi, sigma)
     y = h[1:].swapaxes(0, 1)  # (B, T, H)
     words = x.index if isinstance(x, Words) else None
@@ -149,19 +153,35 @@ def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache) 
     check_arrays("LSTM", U.dtype, dh=(dh_T, (B, H)), dc=(dc_T, (B, H)))
     dy = np.empty((B, 0, H), U.dtype) if dy is None else dy  # (B, T, H) or no steps
     dy = np.ascontiguousarray(dy.swapaxes(0, 1))  # (T, B, H)
-    tiny = float(np.finfo(U.dtype).tiny) * 1e8
-    dz, dh0, dc0 = lstm_steps_backward(dy, dh_T, dc_T, gates, c, U, m_h, lengths, phi, sigma, tiny)
-    dP = dz.reshape(T * B, 4 * H) if words is None else scatter_rows(dz, at[:, :, None], len(rows))[:, 0]  # (N, 4H)
-    grads = {
-        "W": rows.T @ dP,  # (1'), (D, 4H)
-        "U": (h[:-1] * m_h).reshape(T * B, H).T @ dz.reshape(T * B, 4 * H),  # (1'), (H, 4H)
-        "b": dP.sum(axis=0),  # (1'), (4H,)
-    }
-    drows = dP @ W.T  # (1'), (N, D)
+    h = h if m_x is None else h * m_h  # (T+1, B, H), what the gates saw
+    dW, dU, db = np.zeros_like(W), np.zeros_like(U), np.zeros_like(U[0])  # (D, 4H), (H, 4H), (4H,)
+    drows, dP = np.empty_like(rows), np.zeros((0 if words is None else len(rows), 4 * H), U.dtype)  # (N, D), (N, 4H)
+
+    def unproject(dP: Array, some: slice) -> None:
+        drows[some] = dP @ W.T  # (1')
+        dW[...] += rows[some].T @ dP  # (1')
+        db[...] += dP.sum(axis=0)  # (1')
+
+    dh, dc = dh_T, dc_T
+    UT, tiny = np.ascontiguousarray(U.T), float(np.finfo(U.dtype).tiny) * 1e8  # (4H, H)
+    S = max(1, PIECE // max(1, B))
+    for t in reversed(range(0, T, S)):  # piece by piece: dz is used while it is in the processor's cache
+        steps = slice(t, t + S)
+        dz, dh, dc = lstm_steps_backward(
+            dy[steps], dh, dc, gates[steps], c[t : t + S + 1], UT, m_h, lengths - t, phi, sigma, tiny
+        )
+        dz_rows = dz.reshape(-1, 4 * H)  # (S*B, 4H)
+        dU += h[:-1][steps].reshape(-1, H).T @ dz_rows  # (1')
+        if words is None:
+            unproject(dz_rows, slice(t * B, (t + S) * B))
+        else:
+            scatter_rows(dP[:, None], dz, at[steps, :, None])
+    grads = {"W": dW, "U": dU, "b": db}
     if words is not None:
-        return Words(drows, words), grads, dh0, dc0
+        unproject(dP, slice(None))
+        return Words(drows, words), grads, dh, dc
     dx = drows.reshape(T, B, len(W)).swapaxes(0, 1)  # (B, T, D)
-    return (dx if m_x is None else dx * m_x[:, None]), grads, dh0, dc0
+    return (dx if m_x is None else dx * m_x[:, None]), grads, dh, dc
 
 
 @kernels.twin(kernels.lstm_steps_backward)
@@ -171,7 +191,7 @@ def lstm_steps_backward(
     dc_T: Array,
     gates: Array,
     c: Array,
-    U: Array,
+    UT: Array,
     m_h: Array,
     lengths: Array,
     phi: int,
@@ -179,6 +199,8 @@ def lstm_steps_backward(
     tiny: float,
 ) -> tuple[Array, Array, Array]:
     """Loop backwards over time: from dy (T, B, H), dh_T and dc_T (B, H) to dz (T, B, 4H), dh0 and dc0 (B, H).
+
+    UT (4H, H) is U transposed, in the order in which the products read it.
 
     ``dy`` may have no steps at all: then only dh_T and dc_T flow in. At a padded step dh and dc pass through
     unchanged, as h and c did. Numbers below ``tiny`` become 0: see :mod:`minilstm.kernels` on subnormals.
@@ -197,7 +219,7 @@ def lstm_steps_backward(
         dz_t = np.concatenate([dgate(di, i), dgate(df, f), dact(dg, g), dgate(do, o)], axis=1)  # (2'), (B, 4H)
         dz[t] = flush(np.where(live, dz_t, 0), tiny)
         dc = np.where(live, flush(dc_t * f, tiny), dc)  # (0') of the step before, (B, H)
-        dh = flush(np.where(live, dz[t] @ U.T * m_h, dh), tiny)  # (0') of the step before, (B, H)
+        dh = flush(np.where(live, dz[t] @ UT * m_h, dh), tiny)  # (0') of the step before, (B, H)
     return dz, dh, dc
 
 
