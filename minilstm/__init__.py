@@ -45,6 +45,7 @@ from minilstm.layers import (
 from minilstm.model import Sequential
 from minilstm.optimizers import SGD, Adam, RMSprop
 from minilstm.text import Tokenizer, pad_sequences
+from minilstm.tools.diagnose import diagnose
 
 __version__ = "0.1.0"
 
@@ -71,6 +72,7 @@ __all__ = [
     "Sequential",
     "Tokenizer",
     "callbacks",
+    "diagnose",
     "losses",
     "optimizers",
     "pad_sequences",

@@ -19,6 +19,8 @@ from minilstm.layer import Array, Layer, Lengths, Shape, Words, reads_words
 from minilstm.layers import Embedding
 from minilstm.losses import Loss, get_loss
 from minilstm.optimizers import Optimizer, get_optimizer
+from minilstm.text import Tokenizer
+from minilstm.tools import saving
 from minilstm.tools.checks import make_rng
 
 
@@ -33,6 +35,8 @@ class Sequential:
     Attributes:
         layers: the layers added so far.
         stop_training: a callback sets it to end ``fit`` after the epoch.
+        tokenizer: what turns texts into this model's token ids, to be saved along with it; None unless you set it.
+        metadata: facts to be saved along, such as labels; what JSON holds, by name.
 
     Example::
 
@@ -59,6 +63,8 @@ class Sequential:
         self.optimizer: Optimizer | None = None
         self.metrics: list[str] = []
         self.history: History | None = None
+        self.tokenizer: Tokenizer | None = None
+        self.metadata: dict[str, Any] = {}
         for layer in layers:
             self.add(layer)
 
@@ -175,6 +181,7 @@ class Sequential:
         self.metrics = ["accuracy"] if metrics else []
 
     fit, evaluate, predict = training.fit, training.evaluate, training.predict
+    save, load = saving.save, staticmethod(saving.load)
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print each layer with the shape that comes out of it and the number of its parameters.

@@ -1,13 +1,35 @@
-"""``python -m minilstm gradcheck``: a table, a sum at the end, and an exit code that scripts can trust."""
+"""``python -m minilstm``: results on stdout, notes on stderr, and exit codes that scripts can trust."""
 
+import io
+import json
+import os
+import re
+import shlex
+import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from minilstm import __version__
+from minilstm import Dense, Embedding, GlobalAveragePooling1D, Sequential, Tokenizer, __version__
 from minilstm.gradcheck import Check, Report
-from minilstm.tools import cli
+from minilstm.tools import cli, commands
+from minilstm.tools.architectures import NAMES
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Keep every test away from the user's own data and from the network."""
+    monkeypatch.setenv("MINILSTM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MINILSTM_DATA", raising=False)
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    return tmp_path / "cache"
+
+
+# gradcheck
 
 SWISH = '''
 import numpy as np
@@ -133,10 +155,409 @@ def test_an_input_shape_that_makes_no_sense_is_refused(layers, shape, capsys):
     assert "expected B D or B T D" in capsys.readouterr().err
 
 
-def test_help_comes_with_examples_and_the_module_can_be_run():
-    run = subprocess.run([sys.executable, "-m", "minilstm", "gradcheck", "--help"], capture_output=True, text=True)
-    assert run.returncode == 0
-    assert "python -m minilstm gradcheck my_layers.py:Swish" in run.stdout
-    run = subprocess.run([sys.executable, "-m", "minilstm", "--version"], capture_output=True, text=True)
-    assert run.stdout == f"minilstm {__version__}\n"
-    assert subprocess.run([sys.executable, "-m", "minilstm"], capture_output=True).returncode == 2
+# train
+
+WORDS = {"billing": ["invoice", "refund"], "écran": ["screen", "pixel"], "post": ["parcel", "courier"]}
+SMALL = ["--embedding-dims", "4", "--hidden-dims", "4", "--batch-size", "4"]
+QUICK = ["--reviews", "20", "--epochs", "1", "--maxlen", "20", *SMALL]
+
+
+def table(labels=tuple(WORDS), n=12):
+    """Texts that one word gives away, sorted by label as files often are."""
+    rows = [f"{label},please see to the {WORDS[label][i % 2]} number {i}" for label in labels for i in range(n)]
+    return "\n".join(["label,text", *rows])
+
+
+@pytest.fixture(scope="module")
+def tickets(tmp_path_factory):
+    """A folder with tickets.csv, of three labels, and tickets.safetensors, trained on it until all is right."""
+    folder = tmp_path_factory.mktemp("tickets")
+    (folder / "tickets.csv").write_text(table(), encoding="utf-8")
+    settings = ["--maxlen", "6", "--vocab-size", "40", "--learning-rate", "0.03", "--dropout", "0.1", *SMALL]
+    out = folder / "tickets.safetensors"
+    assert cli.main(["train", str(folder / "tickets.csv"), "--out", str(out), *settings]) == 0
+    return folder
+
+
+@pytest.fixture
+def model(tickets):
+    return str(tickets / "tickets.safetensors")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_architecture_can_be_trained_and_the_commands_that_train_ends_with_work(name, tmp_path, capsys):
+    out = tmp_path / "my model.safetensors"
+    assert cli.main(["train", "builtin", "--model", name, "--out", str(out), *QUICK]) == 0
+    printed = capsys.readouterr().out
+    assert "18 texts to train on, 2 held out for validation; labels: negative 10, positive 10" in printed
+    assert re.search(
+        r"accuracy [01]\.\d{4} on the texts held out for validation; the most frequent label alone: 0\.5000", printed
+    )
+    following = re.findall(r"^  python -m minilstm (.+)$", printed, re.MULTILINE)
+    assert [line.split()[0] for line in following] == ["predict", "evaluate"]
+    for line in following:
+        assert cli.main(shlex.split(line)) == 0
+
+
+def test_a_model_for_more_than_two_labels_has_a_share_for_each_and_keeps_their_names_sorted(model):
+    loaded = Sequential.load(model)
+    assert loaded.metadata == {"labels": ["billing", "post", "écran"], "maxlen": 6}
+    assert loaded.shapes[-1] == (3,)
+
+
+def test_a_folder_of_two_labels_makes_a_model_with_one_output(tmp_path, capsys):
+    for label in ("ham", "spam"):
+        (tmp_path / "mails" / label).mkdir(parents=True)
+        for i in range(3):
+            (tmp_path / "mails" / label / f"{i}.txt").write_text(f"{label} and eggs")
+    out = tmp_path / "m.safetensors"
+    assert cli.main(["train", str(tmp_path / "mails"), "--out", str(out), "--epochs", "1", *SMALL]) == 0
+    assert "evaluate" not in capsys.readouterr().out  # the model has seen all of it
+    assert Sequential.load(out).shapes[-1] == (1,)
+    assert Sequential.load(out).metadata["labels"] == ["ham", "spam"]
+
+
+def test_the_training_part_of_imdb_trains_and_the_test_part_evaluates(tmp_path, capsys):
+    for part, words in (("train", "fine awful"), ("test", "good bad")):
+        for label, word in zip(("pos", "neg"), words.split(), strict=True):
+            folder = tmp_path / "aclImdb" / part / label
+            folder.mkdir(parents=True)
+            for i in range(10):
+                (folder / f"{i}_7.txt").write_text(f"{word} film")
+    out = tmp_path / "m.safetensors"
+    for source in (tmp_path, tmp_path / "aclImdb"):
+        assert cli.main(["train", str(source), "--out", str(out), *QUICK]) == 0
+        assert set(Sequential.load(out).tokenizer.word_index) == {"film", "fine", "awful"}
+    assert cli.main(["evaluate", str(out), str(tmp_path), "--reviews", "8"]) == 0
+    assert "on 8 texts" in capsys.readouterr().out
+
+
+def test_the_same_seed_trains_the_same_model(tmp_path):
+    weights = []
+    for seed in (3, 3, 4):
+        out = tmp_path / "m.safetensors"
+        cli.main(["train", "builtin", "--seed", str(seed), "--out", str(out), *QUICK])
+        weights.append(np.concatenate([w.ravel() for w in Sequential.load(out).get_weights()]))
+    assert np.array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
+
+
+@given(st.lists(st.integers(2, 40), min_size=2, max_size=5), st.integers(0, 9))
+def test_a_tenth_of_each_label_but_at_least_one_is_held_out(counts, seed):
+    y = np.repeat(np.arange(len(counts)), counts)
+    held_out = commands.split(y, 0.1, seed)
+    assert np.bincount(y[held_out]).tolist() == [max(1, round(count / 10)) for count in counts]
+
+
+@pytest.mark.parametrize("out", ["nowhere/m.safetensors", "m.csv", "m", "folder.safetensors"])
+def test_a_place_where_no_model_can_be_saved_is_refused_before_anything_is_read(out, tmp_path, capsys):
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["train", "no such data", "--out", str(tmp_path / out)])
+    assert "expected a name that ends in .safetensors, in a folder that one can write to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (table(["post"]), "all 12 texts are labelled 'post', expected at least 2 labels"),
+        (table() + "\nbiling,see to it", "data.csv:38: 'biling' occurs this once, expected at least 2 texts of each"),
+        ("text,label\n?,a\n!,a\n?,b\n!,b\n", "hold no words"),
+        ("text,label\nfine,a\n'awful,\n", "data.csv:3: the label is empty"),
+        (b"text,label\ncaf\xe9,a\n", "data.csv:2: byte 0xe9 is not UTF-8"),
+        ("", "data.csv holds no texts"),
+    ],
+)
+def test_data_that_teaches_nothing_is_refused_on_stderr_with_exit_code_one(content, message, tmp_path, capsys):
+    data = tmp_path / "data.csv"
+    data.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert cli.main(["train", str(data), "--out", str(tmp_path / "m.safetensors")]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("minilstm train: ")
+    assert message in err
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        ("buitlin", [], "nothing at buitlin; DATA is imdb, its archive, builtin, or a .csv"),
+        ("nowhere.tar.gz", [], "nothing at "),
+        ("builtin", ["--hidden-dims", "99999999"], "minilstm train: "),
+        ("imdb", [], "the download needs pooch"),
+    ],
+)
+def test_work_that_cannot_be_done_is_told_in_a_line_with_exit_code_one(data, options, message, tmp_path, capsys):
+    assert cli.main(["train", data, "--out", str(tmp_path / "m.safetensors"), *options]) == 1
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["train", "builtin"],
+        ["train", "builtin", "--out", "m.safetensors", "--epochs", "0"],
+        ["train", "builtin", "--out", "m.safetensors", "--epochs", "many"],
+        ["train", "builtin", "--out", "m.safetensors", "--dropout", "1"],
+        ["train", "builtin", "--out", "m.safetensors", "--learning-rate", "nan"],
+        ["train", "builtin", "--out", "m.safetensors", "--learning-rate", "0"],
+        ["train", "builtin", "--out", "m.safetensors", "--hidden-dims", "9" * 30],
+        ["train", "builtin", "--out", "m.safetensors", "--model", "gru"],
+        ["train", "own.csv", "--out", "m.safetensors", "--reviews", "10"],
+        ["evaluate", "{model}", "own.csv", "--reviews", "10"],
+        ["predict", "{model}", "a text", "--file", "texts.txt"],
+        ["predict"],
+        ["predict", "{model}", "--jason", "a text"],
+        ["evaluate", "{model}", "builtin", "imdb"],
+        ["fly"],
+    ],
+)
+def test_options_that_make_no_sense_are_wrong_usage(wrong, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([word.format(model=model) for word in wrong])
+    assert "usage: python -m minilstm" in capsys.readouterr().err
+
+
+# evaluate
+
+
+def test_evaluate_gives_accuracy_loss_recall_and_what_was_taken_for_what(model, tmp_path, capsys):
+    data = tmp_path / "more.jsonl"
+    rows = [("invoice", "billing"), ("refund", "billing"), ("refund", "post"), ("parcel", "post")]
+    data.write_text("\n".join(json.dumps({"text": f"see the {x}", "label": y}) for x, y in rows))
+    assert cli.main(["evaluate", model, str(data), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["labels"] == ["billing", "post", "écran"]
+    assert result["confusion"] == [[2, 0, 0], [1, 1, 0], [0, 0, 0]]
+    assert result["recall"] == [1.0, 0.5, None]
+    loaded = Sequential.load(model)
+    loaded.compile(loss="categorical_crossentropy", metrics=["accuracy"])
+    x = loaded.tokenizer.texts_to_sequences([f"see the {x}" for x, _ in rows])
+    loss, accuracy = loaded.evaluate(x, [0, 0, 1, 1])
+    assert (result["texts"], result["accuracy"]) == (4, accuracy)
+    assert result["loss"] == pytest.approx(loss, rel=1e-5)
+
+    assert cli.main(["evaluate", model, str(data)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"accuracy 0.7500, loss {loss:.4f} on 4 texts"
+    assert [line.split() for line in lines[3:]] == [
+        ["billing", "2", "1.0000", "2", "0", "0"],
+        ["post", "2", "0.5000", "1", "1", "0"],
+        ["écran", "0", "-", "0", "0", "0"],
+    ]
+
+
+def test_a_label_that_the_model_does_not_know_is_refused_with_its_line(model, tmp_path, capsys):
+    data = tmp_path / "more.csv"
+    data.write_text("text,label\nsee,post\nsee,mail\n")
+    assert cli.main(["evaluate", model, str(data)]) == 1
+    message = "more.csv:3: label 'mail' is none of the model's, which are 'billing', 'post', 'écran'"
+    assert message in capsys.readouterr().err
+
+
+# predict
+
+
+def predict(capsys, *arguments):
+    assert cli.main(["predict", *arguments]) == 0
+    return capsys.readouterr()
+
+
+def test_a_line_says_label_and_probability_and_json_those_of_all_labels(model, capsys):
+    texts = ["The invoice!", "my pixel", "COURIER"]
+    lines = [line.split("\t") for line in predict(capsys, model, *texts).out.splitlines()]
+    assert [label for label, _ in lines] == ["billing", "écran", "post"]
+    out = predict(capsys, model, *texts, "--json").out
+    assert '"label": "écran"' in out
+    for (label, p), line in zip(lines, out.splitlines(), strict=True):
+        answer = json.loads(line)
+        assert answer["label"] == label
+        assert f"{answer['probability']:.4f}" == p
+        assert answer["probabilities"][label] == answer["probability"] == max(answer["probabilities"].values())
+        assert list(answer["probabilities"]) == ["billing", "post", "écran"]
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_arguments_a_file_and_standard_input_give_the_same_answers(model, tmp_path, monkeypatch, capsys):
+    texts = ["the invoice", "", "a parcel\u2028from afar", "pixel"] * 50  # more than a batch
+    answers = predict(capsys, model, *texts)
+    assert len(answers.out.splitlines()) == 200
+    (tmp_path / "texts.txt").write_bytes(("\ufeff" + "\r\n".join(texts)).encode())
+    assert predict(capsys, model, "--file", str(tmp_path / "texts.txt")) == answers
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(texts) + "\n"))
+    assert predict(capsys, model) == answers
+
+
+def test_texts_may_stand_before_and_after_options(model, capsys):
+    answers = predict(capsys, model, "invoice", "parcel", "--json")
+    assert predict(capsys, model, "--json", "invoice", "parcel") == answers
+    assert predict(capsys, "--json", model, "invoice", "parcel") == answers
+    assert predict(capsys, model, "invoice", "--json", "parcel") == answers
+
+
+def test_a_text_without_a_known_word_is_answered_with_a_note(model, capsys):
+    out, err = predict(capsys, model, "", "zebra", "\udce9\0", "invoice")
+    lines = out.splitlines()
+    assert len(lines) == 4
+    assert lines[0] == lines[1] == lines[2]
+    assert re.findall(r"text (\d+) holds no known word", err) == ["1", "2", "3"]
+
+
+def test_of_a_long_text_the_last_words_count_as_in_training(model, capsys):
+    last = "see to the invoice number 1"
+    long, short = predict(capsys, model, "parcel " * 100_000 + last, last).out.splitlines()
+    assert long == short
+
+
+def test_at_a_terminal_it_says_what_to_type_and_answers_each_line_at_once(model, monkeypatch, capsys):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+        def __next__(self):
+            line = super().__next__()
+            said.append(capsys.readouterr())
+            return line
+
+    said = []
+    monkeypatch.setattr(sys, "stdin", Terminal("invoice\nparcel\n"))
+    last = predict(capsys, model).out
+    assert "type texts, one a line" in said[0].err
+    assert said[1].out.startswith("billing")
+    assert last.startswith("post")
+
+
+def run(*arguments, **settings):
+    return subprocess.run([sys.executable, "-m", "minilstm", *arguments], capture_output=True, **settings)
+
+
+def test_a_terminal_that_cannot_show_a_character_and_bytes_that_are_no_text_are_no_reason_to_stop(model):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    texts = b"pixel\ncaf\xe9 pixel\n"
+    ran = run("predict", model, input=texts, env=environment)
+    assert ran.returncode == 0, ran.stderr
+    assert [line.split(b"\t")[0] for line in ran.stdout.splitlines()] == [rb"\xe9cran"] * 2
+    ran = run("predict", model, "--json", b"pixel \xff", env=environment)
+    assert json.loads(ran.stdout)["label"] == "écran"
+
+
+def test_predict_into_a_pipe_that_closes_early_is_no_error(model):
+    command = f"yes invoice | head -n 20000 | {sys.executable} -m minilstm predict {model} | head -n 1 | cut -f 1"
+    ran = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("billing\n", "")
+
+
+def classifier(metadata, tokenizer=True, outputs=1, weight=1.0, activation="sigmoid"):
+    model = Sequential([Embedding(5, 2), GlobalAveragePooling1D(), Dense(outputs, activation=activation)])
+    model.set_weights([np.full(w.shape, weight) for w in model.get_weights()])
+    if tokenizer:
+        model.tokenizer = Tokenizer(5)
+        model.tokenizer.fit_on_texts(["one two three four"])
+    model.metadata = metadata
+    return model
+
+
+KNOWN = {"labels": ["no", "yes"], "maxlen": 3}
+
+
+def test_a_model_of_ones_own_can_be_used_if_it_has_a_tokenizer_labels_and_maxlen(tmp_path, capsys):
+    classifier(KNOWN).save(tmp_path / "m.safetensors")
+    assert predict(capsys, str(tmp_path / "m.safetensors"), "one").out.startswith("yes\t")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tokenizer": False}, "lacks a tokenizer or metadata"),
+        ({"metadata": {}}, "lacks a tokenizer or metadata, {'labels': ['no', 'yes'], 'maxlen': 300}"),
+        ({"metadata": {**KNOWN, "labels": ["yes"]}}, "lacks"),
+        ({"metadata": {**KNOWN, "labels": "no"}}, "lacks"),
+        ({"metadata": {**KNOWN, "labels": [0, 1]}}, "lacks"),
+        ({"metadata": {**KNOWN, "maxlen": "3"}}, "lacks"),
+        ({"metadata": {**KNOWN, "maxlen": 0}}, "lacks"),
+        ({"metadata": {**KNOWN, "labels": ["a", "b", "c"]}}, "which does not fit 3 labels"),
+        ({"outputs": 3}, "which does not fit 2 labels"),
+        ({"weight": np.nan}, "the model's answers are no probabilities"),
+        ({"activation": "linear", "weight": 3.0}, "the model's answers are no probabilities"),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_model_that_is_no_classifier_of_texts_is_refused(change, message, command, tmp_path, capsys):
+    file = tmp_path / "m.safetensors"
+    classifier(**{"metadata": KNOWN, **change}).save(file)
+    (tmp_path / "data.csv").write_text("text,label\none,yes\n")
+    assert cli.main([command, str(file), "one" if command == "predict" else str(tmp_path / "data.csv")]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_model_or_not_there_is_refused(tmp_path, capsys):
+    (tmp_path / "m.safetensors").write_bytes(b"nonsense")
+    for name in ("m.safetensors", "nowhere.safetensors", "", "nul\0l"):
+        assert cli.main(["predict", str(tmp_path / name), "one"]) == 1
+        assert capsys.readouterr().err.startswith("minilstm predict: ")
+
+
+def test_a_file_of_texts_that_is_no_text_is_refused(model, tmp_path, capsys):
+    (tmp_path / "texts.txt").write_bytes(b"fine\ncaf\xe9\n")
+    assert cli.main(["predict", model, "--file", str(tmp_path / "texts.txt")]) == 1
+    assert "texts.txt:2: byte 0xe9 is not UTF-8" in capsys.readouterr().err
+
+
+# download
+
+
+def test_download_prints_where_the_archive_is_and_nothing_else(cache, capsys):
+    cache.mkdir()
+    (cache / "aclImdb_v1.tar.gz").write_bytes(b"an archive")
+    assert cli.main(["download"]) == 0
+    assert capsys.readouterr().out == f"{cache / 'aclImdb_v1.tar.gz'}\n"
+
+
+def test_a_download_that_fails_is_told_with_the_remedy(capsys):
+    assert cli.main(["download"]) == 1
+    assert re.match(r"minilstm download: .* by hand and save it as", capsys.readouterr().err)
+
+
+# all of them
+
+
+def test_an_interrupt_ends_with_a_word_and_exit_code_130(model):
+    command = [sys.executable, "-m", "minilstm", "predict", model]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as running:
+        running.stdin.write(b"invoice\n" * 2 * commands.BATCH)  # it answers some, and waits for more
+        running.stdin.flush()
+        assert running.stdout.readline().startswith(b"billing")
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate()
+    assert (running.returncode, err) == (130, b"minilstm predict: interrupted\n")
+
+
+def test_an_interrupt_within_a_kernel_which_numba_wraps_is_one_too(monkeypatch, capsys):
+    def interrupt():
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+
+    monkeypatch.setattr(commands, "download_imdb", interrupt)
+    assert cli.main(["download"]) == 130
+    assert capsys.readouterr().err == "minilstm download: interrupted\n"
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "gradcheck", "download"])
+def test_help_comes_with_examples_that_can_be_parsed(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, "--help"])
+    examples = re.findall(r"python -m minilstm (.+)$", capsys.readouterr().out.split("example", 1)[1], re.MULTILINE)
+    assert examples
+    for example in examples:
+        assert cli.make_parser().parse_args(shlex.split(example)).command == command
+
+
+def test_the_module_can_be_run():
+    ran = run("--version", text=True)
+    assert (ran.returncode, ran.stdout) == (0, f"minilstm {__version__}\n")
+    ran = run(text=True)
+    assert ran.returncode == 2
+    assert "usage: python -m minilstm" in ran.stderr

@@ -109,7 +109,7 @@ def download_imdb() -> Path:
         raise ModuleNotFoundError(message, name="pooch") from error
     registry = {archive.name: f"sha256:{SHA256}"}
     site = pooch.create(archive.parent, URL.removesuffix(archive.name), registry=registry, retry_if_failed=1)
-    downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16, timeout=10)
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=10)
     try:
         site.fetch(archive.name, downloader=downloader)
     except (OSError, ValueError) as error:  # no network, no room on the disk; a wrong checksum

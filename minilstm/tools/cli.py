@@ -1,14 +1,19 @@
-"""The command line: ``python -m minilstm gradcheck``."""
+"""The command line: ``python -m minilstm train``, ``evaluate``, ``predict``, ``gradcheck`` and ``download``.
+
+Exit codes: 0 all right; 1 the work failed: data or a model that cannot be read, no network, a wrong gradient; 2 wrong
+usage, or a layer that gradcheck cannot try; 130 interrupted with Ctrl-C.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import importlib.util
+import io
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +22,51 @@ import numpy as np
 from minilstm import __version__, use_numba
 from minilstm.gradcheck import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Report, check_layer
 from minilstm.layer import Layer
+from minilstm.tools import architectures, commands
+from minilstm.tools.checks import check_number
 from minilstm.tools.gradcases import check_all
 
-EXAMPLES = """\
+TRAIN = """\
+DATA is one of
+  imdb                 5,000 IMDB reviews, from $MINILSTM_DATA or downloaded once (84 MB)
+  aclImdb_v1.tar.gz    the same, from an archive or unpacked folder of your own
+  builtin              made-up reviews, no network needed
+  reviews.csv          your own, also .tsv, with columns "text" and "label", or as the options say
+  reviews.jsonl        an object with "text" and "label" a line
+  reviews/             a folder with one sub-folder of .txt files for each label
+Files are UTF-8. There may be two labels or more; a tenth of the texts is held out to stop training in time.
+
+examples:
+  python -m minilstm train builtin --out model.safetensors
+  python -m minilstm train imdb --model bidirectional --epochs 5 --out imdb.safetensors
+  python -m minilstm train mails.csv --text-column body --label-column folder --out mails.safetensors
+"""
+
+EVALUATE = """\
+DATA is as for train; of imdb and builtin, texts that are not for training are taken. Labels have to be the model's.
+
+examples:
+  python -m minilstm evaluate model.safetensors builtin
+  python -m minilstm evaluate mails.safetensors more_mails.csv --json
+"""
+
+PREDICT = """\
+A line says the label and its probability, with a tab between; with --json, an object those of all labels.
+
+examples:
+  python -m minilstm predict model.safetensors 'The plot was dull, but the music was superb.'
+  python -m minilstm predict model.safetensors --file reviews.txt --json
+  cat reviews.txt | python -m minilstm predict model.safetensors
+"""
+
+DOWNLOAD = """\
+The folder is $MINILSTM_CACHE or, without one, where the system has such folders. 'train imdb' does the same by itself.
+
+example:
+  python -m minilstm download
+"""
+
+GRADCHECK = """\
 examples:
   python -m minilstm gradcheck
       every layer in every mode, every loss and six whole models
@@ -31,40 +78,139 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0 all right, 1 a gradient is wrong, 2 wrong usage."""
+    """Run the command line; return the exit code."""
+    options, rest = make_parser().parse_known_args(arguments)
+    if rest and (options.command != "predict" or any(word.startswith("-") for word in rest)):
+        options.wrong(f"unrecognized arguments: {' '.join(rest)}")
+    elif rest:
+        options.text += rest  # argparse itself takes no texts after an option, as in "predict MODEL --json TEXT"
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)  # whatever the terminal can show, a character is no reason to stop
+    try:
+        code: int = options.run(options)
+        if sys.stdout:
+            sys.stdout.flush()
+    except (KeyboardInterrupt, SystemError) as error:
+        if not is_interrupt(error):
+            raise
+        print(f"minilstm {options.command}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError, MemoryError, ModuleNotFoundError) as error:
+        print(f"minilstm {options.command}: {error}", file=sys.stderr)
+        return 1
+    return code
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C is behind an error: out of a numba kernel, it comes as the cause of a SystemError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands; what it returns knows what to ``run``."""
     parser = argparse.ArgumentParser(
         prog="python -m minilstm", description="LSTM text classifiers from scratch, to learn from."
     )
     parser.add_argument("--version", action="version", version=f"minilstm {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    check = commands.add_parser(
-        "gradcheck",
-        help="prove backward passes against numerical derivatives",
-        description="Compare hand-written gradients with complex-step and central-difference derivatives.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(run: Callable[[argparse.Namespace], int], text: str, more: str) -> argparse.ArgumentParser:
+        added = subparsers.add_parser(
+            run.__name__.removeprefix("run_"),
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=more,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(run=run, wrong=added.error)
+        return added
+
+    train = command(commands.train, "train a model on texts with labels, and save it", TRAIN)
+    add_data(train)
+    train.add_argument("--out", required=True, metavar="FILE", help="where to save: a name that ends in .safetensors")
+    train.add_argument("--model", choices=architectures.NAMES, default="lstm", help="architecture (default: lstm)")
+
+    def add(option: str, kind: Callable[[str], Any], text: str, default: Any = None) -> None:
+        key = option.replace("-", "_")
+        usual = default or ", ".join(f"{data} {settings[key]}" for data, settings in commands.SETTINGS.items())
+        train.add_argument(f"--{option}", type=kind, default=default, metavar="N", help=f"{text} (default: {usual})")
+
+    add("epochs", number(int, 1), "how often to go through the texts, at most")
+    add("vocab-size", number(int, 2), "how many words to know")
+    add("maxlen", number(int, 1), "how many words of a text to read, the last ones")
+    add("embedding-dims", number(int, 1), "numbers for a word", 32)
+    add("hidden-dims", number(int, 1), "numbers in the state of an LSTM", 64)
+    add("dropout", number(float, 0, 1), "share of numbers hidden while training")
+    add("batch-size", number(int, 1), "texts for one step", 32)
+    add("learning-rate", number(float, 1e-12), "size of a step of RMSprop")
+
+    evaluate = command(commands.evaluate, "say how often a model is right on texts with labels", EVALUATE)
+    evaluate.add_argument("model", metavar="MODEL", help="a file that train saved")
+    add_data(evaluate)
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+
+    predict = command(commands.predict, "say the label of texts", PREDICT)
+    predict.add_argument("model", metavar="MODEL", help="a file that train saved")
+    predict.add_argument("text", nargs="*", metavar="TEXT", help="(default: standard input, one text a line)")
+    predict.add_argument("--file", metavar="FILE", help="read texts from here instead, one a line, in UTF-8")
+    predict.add_argument("--json", action="store_true", help="print a JSON object for each text")
+
+    check = command(run_gradcheck, "prove backward passes against numerical derivatives", GRADCHECK)
     check.add_argument("layers", nargs="*", metavar="WHERE:NAME", help="your own layers (default: all of minilstm)")
     check.add_argument(
         "--shape", nargs="+", type=int, default=[4, 5, 3], metavar="N", help="of their input (default: 4 5 3)"
     )
     check.add_argument("--no-complex-step", action="store_true", help="for layers that are not complex-safe")
-    options = parser.parse_args(arguments)
+
+    command(commands.download, "fetch the IMDB reviews (84 MB) and print where they are", DOWNLOAD)
+    return parser
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which texts."""
+    parser.add_argument("data", metavar="DATA", help="imdb, builtin, or your own file or folder")
+    parser.add_argument("--text-column", default="text", metavar="NAME", help="column of the texts (default: text)")
+    parser.add_argument("--label-column", default="label", metavar="NAME", help="of the labels (default: label)")
+    parser.add_argument("--reviews", type=number(int, 4), metavar="N", help="of imdb or builtin (default: 5000)")
+    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="repeats a run (default: 0)")
+
+
+def number(kind: type[int] | type[float], low: float, high: float = 1e9) -> Callable[[str], float]:
+    """Make a type for the command line: numbers from ``low`` on and below ``high``."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+            check_number("the number", value, low, high, low_too=True)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        return value
+
+    return parse
+
+
+def run_gradcheck(options: argparse.Namespace) -> int:
+    """Make the layers that the options name, and check them."""
     if len(options.shape) not in (2, 3) or min(options.shape) < 1:
-        check.error(f"--shape is {' '.join(map(str, options.shape))}, expected B D or B T D, each at least 1")
+        options.wrong(f"--shape is {' '.join(map(str, options.shape))}, expected B D or B T D, each at least 1")
     try:
         layers = [make_layer(where) for where in options.layers]
     except (ValueError, TypeError) as error:
-        print(f"gradcheck: {error}", file=sys.stderr)
+        print(f"minilstm gradcheck: {error}", file=sys.stderr)
         return 2
     try:
         return gradcheck(layers, options.shape, not options.no_complex_step)
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except (BrokenPipeError, SystemError):
+        raise
     except Exception:  # a mistake in a layer of the reader's: show where
         traceback.print_exc()
-        print("gradcheck: the check could not be carried out, see above", file=sys.stderr)
+        print("minilstm gradcheck: the check could not be carried out, see above", file=sys.stderr)
         return 2
 
 

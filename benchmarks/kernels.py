@@ -1,0 +1,162 @@
+"""Time every kernel, the plain function that it replaces, and what no kernel could go below.
+
+The limit is the time that the matrix products within take alone, each by NumPy's BLAS on one thread; a kernel without
+products has none. Times are medians in microseconds, on one thread, with arrays of the shapes that training has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import minilstm  # noqa: F401 - its layers register the kernels
+from minilstm.kernels import PAIRS
+from minilstm.layer import Array
+from minilstm.text import TEXT_END, WORD_END
+
+EXAMPLES = """\
+examples:
+  python benchmarks/kernels.py                              all kernels, in about a minute
+  python benchmarks/kernels.py --kernels sum_rows --rows 16
+"""
+
+
+class Size(NamedTuple):
+    """How large the arrays are; the names are the papers' symbols."""
+
+    V: int
+    T: int
+    H: int
+    F: int
+    K: int
+
+
+SIZES = {"tutorial": Size(1_000, 300, 100, 64, 3), "practical": Size(20_000, 400, 128, 128, 5)}
+
+Products = list[tuple[Array, Array]]
+"""Pairs of matrices to multiply."""
+
+
+class Case(NamedTuple):
+    """How to time a kernel: its arguments for B rows, and the products that it cannot do without."""
+
+    arguments: Callable[[Size, int], tuple[Any, ...]]
+    products: Callable[[Size, int], Products] | None = None
+
+
+def numbers(*shape: int) -> Array:
+    """Draw numbers as they are in training, in float32."""
+    return 0.1 * np.random.default_rng(0).standard_normal(shape, np.float32)
+
+
+def text(s: Size, B: int) -> tuple[Array, Array]:
+    """Draw token ids (B, T), rare words rarely, and lengths (B,) from a half of T to all of it."""
+    rng = np.random.default_rng(0)
+    often = 1 / (10 + np.arange(s.V))  # (V,)
+    x = rng.choice(s.V, (B, s.T), p=often / often.sum())  # (B, T)
+    return x, np.sort(rng.integers(s.T // 2, s.T + 1, B))[::-1].copy()
+
+
+def words(s: Size, B: int) -> tuple[int, Array]:
+    """Count the distinct words, N, and tell which one stands where: (B, T), -1 behind the end."""
+    ids, index = PAIRS["distinct"].plain(*text(s, B), s.V)
+    return len(ids), index
+
+
+def windows(s: Size, B: int) -> tuple[int, Array]:
+    """Count the distinct words, and tell which K of them each window of a convolution sees: (B, T_out, K)."""
+    N, index = words(s, B)
+    return N, np.lib.stride_tricks.sliding_window_view(index, s.K, axis=1).copy()
+
+
+def forward(s: Size, B: int) -> tuple[Any, ...]:
+    """Make the arguments of the LSTM's steps, with tanh and sigmoid, by number."""
+    N, index = words(s, B)
+    zeros, ones = np.zeros((B, s.H), np.float32), np.ones((B, s.H), np.float32)  # (B, H) each
+    at, lengths = np.ascontiguousarray(index.T), text(s, B)[1]  # (T, B), (B,)
+    return numbers(N, 4 * s.H), at, numbers(s.H, 4 * s.H), zeros, zeros, ones, lengths, 0, 1
+
+
+def backward(s: Size, B: int) -> tuple[Any, ...]:
+    """Make the arguments of the steps back, as after a layer that gave its last state."""
+    _, _, U, zeros, _, ones, lengths, phi, sigma = arguments = forward(s, B)
+    gates, _, c = PAIRS["lstm_steps_forward"].kernel(*arguments)
+    no_steps = np.empty((0, B, s.H), np.float32)  # (0, B, H)
+    return no_steps, numbers(B, s.H), zeros, gates, c, U, ones, lengths, phi, sigma, 1e-30
+
+
+def spelt(s: Size, B: int) -> tuple[Array]:
+    """Spell B texts of made-up words out in bytes."""
+    x, _ = text(s, B)
+    lines = [WORD_END.join(b"word%d" % n for n in row) + TEXT_END for row in x]
+    return (np.frombuffer(b"".join(lines), np.uint8),)
+
+
+CASES = {
+    "number_words": Case(spelt),
+    "distinct": Case(lambda s, B: (*text(s, B), s.V)),
+    "sum_rows": Case(lambda s, B: (numbers(windows(s, B)[0], s.K, s.F), windows(s, B)[1])),
+    "scatter_rows": Case(lambda s, B: (numbers(B, s.T - s.K + 1, s.F), windows(s, B)[1], windows(s, B)[0])),
+    "lstm_steps_forward": Case(forward, lambda s, B: [(numbers(B, s.H), numbers(s.H, 4 * s.H))] * s.T),
+    "lstm_steps_backward": Case(backward, lambda s, B: [(numbers(B, 4 * s.H), numbers(4 * s.H, s.H))] * s.T),
+}
+
+
+def microseconds(function: Callable[[], Any], at_most: float = 0.5) -> float:
+    """Time a function: the median of up to 50 calls within ``at_most`` seconds, after one that may compile."""
+    function()
+    times: list[float] = []
+    while len(times) < 3 or (len(times) < 50 and sum(times) < at_most):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return 1e6 * float(np.median(times))
+
+
+def measure(name: str, size: Size, B: int) -> tuple[float, float, float | None]:
+    """Time the kernel, its plain twin and the products alone, in microseconds; None where there are no products."""
+    case, pair = CASES[name], PAIRS[name]
+    arguments = case.arguments(size, B)
+    with threadpool_limits(1, "blas"):
+        kernel = microseconds(lambda: pair.kernel(*arguments))
+        plain = microseconds(lambda: pair.plain(*arguments))
+        if case.products is None:
+            return kernel, plain, None
+        products = case.products(size, B)
+        return kernel, plain, microseconds(lambda: [A @ M for A, M in products])
+
+
+def main() -> None:
+    """Print a table in Markdown, a line as soon as it is measured."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kernels", nargs="+", choices=sorted(PAIRS), default=list(PAIRS), help="which (default: all)")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="how large (default: both)")
+    parser.add_argument(
+        "--rows", nargs="+", type=int, default=[16, 32], metavar="B", help="rows of a batch (default: 16 32)"
+    )
+    config = parser.parse_args()
+    print("| kernel | size | rows | kernel, µs | plain, µs | limit, µs | plain / kernel | kernel / limit |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name in (name for name in config.kernels if name in CASES):
+        for size in config.sizes:
+            for B in config.rows:
+                kernel, plain, limit = measure(name, SIZES[size], B)
+                of_limit = ("", "") if limit is None else (f"{limit:,.0f}", f"{kernel / limit:.2f}")
+                print(
+                    f"| {name} | {size} | {B} | {kernel:,.0f} | {plain:,.0f} | {of_limit[0]} "
+                    f"| {plain / kernel:.1f} | {of_limit[1]} |",
+                    flush=True,
+                )
+    for name in (name for name in config.kernels if name not in CASES):
+        print(f"\n{name} is NOT TIMED: it has no entry in CASES in benchmarks/kernels.py")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The tutorial's five architectures, by the names that the command line has for them."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from minilstm.layer import Layer
+from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Dropout, Embedding, Flatten, MaxPooling1D
+from minilstm.model import Sequential
+from minilstm.optimizers import RMSprop
+
+NAMES = ("cnn", "lstm", "deep-lstm", "bidirectional", "cnn-lstm")
+
+
+def make_classifier(settings: Namespace, K: int) -> Sequential:
+    """Make a model for K labels, 2 or more, and compile it. ``demos/`` says what to expect of each.
+
+    Two labels need one number, the probability of the second; more need a share for each. A setting that makes no
+    sense is refused by the layer that it is for.
+    """
+    input_length = settings.maxlen if settings.model == "cnn" else None  # Flatten needs to know
+    model = Sequential(seed=settings.seed)
+    model.add(Embedding(settings.vocab_size, settings.embedding_dims, input_length=input_length))
+    model.add(Dropout(settings.dropout))
+    for layer in readers(settings.model, settings.hidden_dims):
+        model.add(layer)
+    model.add(Dropout(settings.dropout))
+    model.add(Dense(1, activation="sigmoid") if K == 2 else Dense(K, activation="softmax"))
+    loss = "binary_crossentropy" if K == 2 else "categorical_crossentropy"
+    model.compile(loss=loss, optimizer=RMSprop(settings.learning_rate, global_clipnorm=1.0), metrics=["accuracy"])
+    return model
+
+
+def readers(name: str, H: int) -> list[Layer]:
+    """Make the layers that turn word vectors into one vector a text."""
+    match name:
+        case "cnn":
+            first, second = (Conv1D(16, 3, activation="relu") for _ in range(2))
+            return [first, MaxPooling1D(), second, MaxPooling1D(), Flatten(), Dense(250, activation="relu")]
+        case "deep-lstm":
+            return [LSTM(H, return_sequences=True), LSTM(H)]
+        case "bidirectional":
+            return [Bidirectional(LSTM(H))]
+        case "cnn-lstm":
+            return [Conv1D(32, 3, activation="relu"), MaxPooling1D(2, padding="same"), LSTM(H)]
+        case _:
+            return [LSTM(H)]

@@ -1,0 +1,421 @@
+"""Why does it not learn? ``diagnose`` looks for the usual causes of an accuracy that stays where guessing is.
+
+Each check below is one function: its docstring explains the cause, its body measures it, and it yields a
+:class:`Finding` where it shows. ``CHECKS``, at the end, gives the order in which they run.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minilstm.layer import Array, Arrays, Layer, Lengths, live_steps
+from minilstm.layers import LSTM, Bidirectional, Embedding
+from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
+from minilstm.model import Sequential
+from minilstm.optimizers import Adam, Optimizer, global_norm
+from minilstm.tools.door import Rows, check_labels, plain, split_off, take_validation
+from minilstm.training import check_compiled
+
+SECONDS = 10.0  # for learning a batch by heart; a quarter for each learning rate
+RANGES = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
+
+REMEDIES = {
+    "softmax over one number": 'Dense(1, "sigmoid") with binary_crossentropy, or Dense(2, "softmax") with categorical.',
+    "probabilities taken for logits": "give the last layer no activation, or leave from_logits out.",
+    "no probabilities": "end on a sigmoid (categorical: softmax), or on no activation, with from_logits=True.",
+    "bag of words": "use texts_to_sequences instead of texts_to_matrix; or leave Embedding and LSTM out.",
+    "ids outside the vocabulary": "let input_dim be num_words, or where there is none, len(tokenizer.word_index) + 1.",
+    "sorted labels": "shuffle texts and labels alike, once, by order = np.random.default_rng(0).permutation(len(y)).",
+    "one class only": "shuffle before cutting a part off, and look at how the labels were made.",
+    "classes out of balance": "take as many rows of each class, or compare with that share instead of one half.",
+    "labels out of reach": "make the labels 0 and 1, or leave the last activation out.",
+    "padding at the end": "give fit the lists of texts_to_sequences as they are, or use Embedding(mask_zero=True).",
+    "empty texts": "fit the Tokenizer on texts of this kind, raise num_words, and leave out rows without a word.",
+    "unknown words": "fit the Tokenizer on the training texts, and raise num_words, and input_dim with it.",
+    "validation texts lose words": "make both with one Tokenizer, fitted on texts of the same kind.",
+    "vocabulary too large": "see that the ids come from the Tokenizer meant for them; give Embedding its num_words.",
+    "weights not finite": "make the model anew, with a tenth of the learning rate and global_clipnorm=1.0.",
+    "gradients not finite": "scale x, and y unless it is 0 and 1, to about -1 to 1; use tanh in LSTMs.",
+    "forget gate closed": "let the forget part of b, b[H:2*H], start at 1, as build makes it; lower the learning rate.",
+    "saturated gates": "make the weights anew and lower the learning rate; without an Embedding, scale x to -1 to 1.",
+    "dead relus": 'make the weights anew and lower the learning rate, or use activation="tanh".',
+    "constant output": "search, from the last layer to x itself, for what is the same in all rows.",
+    "no gradient": "look at what comes after them: saturated, dead, or a backward that gradcheck finds wrong.",
+    "exploding gradient": "give the optimiser global_clipnorm=1.0, and use tanh in LSTMs.",
+    "learning rate too high": "take the smaller one, or Adam, whose 0.001 suits most models.",
+    "learning rate too low": "take the larger one, or Adam, whose 0.001 suits most models.",
+    "one batch cannot be learned": "look for equal rows labelled differently, huge numbers, relu in LSTMs.",
+}
+
+
+class Finding(NamedTuple):
+    """One cause: its name, one of ``REMEDIES``, what was seen, and the number in that sentence."""
+
+    name: str
+    sentence: str
+    number: float
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return REMEDIES[self.name]
+
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis:
+    """What :func:`diagnose` found, in the order in which to look at it; printing it gives the report."""
+
+    findings: list[Finding]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def __repr__(self) -> str:
+        """Write the report."""
+        if self.ok:
+            return "nothing found: data, labels, gates, gradients and learning rate look sound"
+        lines = [f"{len(self.findings)} found; begin with the first, since others may come of it"]
+        for n, finding in enumerate(self.findings, start=1):
+            lines += ["", f"{n}. {finding.name}", f"   {finding.sentence}", f"   What to do: {finding.remedy}"]
+        return "\n".join(lines)
+
+
+def diagnose(
+    model: Sequential, x: Any, y: Any, validation_data: tuple[Any, Any] | None = None, validation_split: float = 0.0
+) -> Diagnosis:
+    """Look for the usual causes of a model that does not learn; all arguments as for ``fit``.
+
+    The model may be new or trained. Everything is tried on a copy: weights, optimiser and random numbers stay as they
+    are. Up to 1,000 samples are looked at and 31 are learned, without dropout. Cost: 1 to 7 s on one core for the
+    models of the demos; for larger ones mostly less than 20 s, since each attempt is cut short.
+
+    Raises:
+        TypeError: as ``fit``, unless a check can explain it better.
+        ValueError: likewise; also a model that is not compiled.
+    """
+    loss, optimizer = check_compiled(model := copy.deepcopy(model))
+    if validation_data is None and validation_split:
+        (x, y), validation_data = split_off(x, y, validation_split)
+    found = [*output_and_loss(model), *token_ids(model, "x", x)]
+    if isinstance(validation_data, (tuple, list)) and len(validation_data) == 2:
+        found += token_ids(model, "x for validation", validation_data[0])
+    if found:  # fit would refuse it, or no other number would mean anything
+        return Diagnosis(found)
+    data = Rows(model, x)
+    parts = {"training": (data, check_labels(model, loss, y, len(data)))}
+    if validation_data is not None:
+        parts["validation"] = take_validation(model, loss, validation_data)
+    with np.errstate(all="ignore"):  # a number that overflows is a finding, not a warning
+        case = Case(model, loss, optimizer, parts)
+        for check in CHECKS:
+            new = list(check(case))
+            found += new
+            if new and check in (not_finite, one_batch):
+                break  # what comes after them would mean nothing
+    return Diagnosis(found)
+
+
+class Case:
+    """A copy of the model, its data, and a batch to try things on: 31 rows of usual length, of each class alike."""
+
+    def __init__(
+        self, model: Sequential, loss: Loss, optimizer: Optimizer, parts: dict[str, tuple[Rows, Array]]
+    ) -> None:
+        self.model, self.loss, self.optimizer, self.parts = model, loss, optimizer, parts
+        some = {part: np.random.default_rng(0).permutation(len(data))[:1000] for part, (data, _) in parts.items()}
+        self.ids: dict[str, list[Array]] = {}  # token ids of some rows of each part; none without an Embedding
+        for part, rows in some.items() if isinstance(model.layers[0], Embedding) else ():
+            x, lengths = parts[part][0].batch(rows)  # (n, T), (n,)
+            self.ids[part] = list(x) if lengths is None else [row[:T] for row, T in zip(x, lengths, strict=True)]
+        (data, y), rows = parts["training"], some["training"][:256]
+        unusual = np.abs(data.lengths[rows] - np.median(data.lengths[rows]))  # (n,)
+        rows = rows[np.argsort(unusual, kind="stable")]  # (n,)
+        labels = y[rows].reshape(len(rows), -1)  # (n, K)
+        nth = np.tril((labels[:, None] == labels).all(axis=-1)).sum(axis=1)  # (n,): the nth of its class
+        rows = rows[np.argsort(nth, kind="stable")[:31]]  # (B,), odd: halves would cancel out in a bias
+        (self.x, self.lengths), self.y = data.batch(rows), y[rows]  # (B, T), (B, K)
+        means = np.broadcast_to(self.y.mean(axis=0), self.y.shape).astype(self.y.dtype)  # (B, K)
+        kinds = BinaryCrossentropy, CategoricalCrossentropy
+        from_shares = next((kind() for kind in kinds if isinstance(loss, kind)), loss)
+        self.guess = max(0.1, float(from_shares.forward(means, self.y)))  # loss of the best one answer for all rows
+        self.look()
+
+    def look(self) -> None:
+        """Go forward and backward once, layer by layer, and keep what the checks ask for."""
+        x, lengths, caches, layers = self.x, self.lengths, [], self.model.layers
+        self.outputs: Arrays = {}  # y by layer
+        self.gates: Arrays = {}  # i, f, o by LSTM, (3, steps of all rows, H)
+        self.grads: dict[str, Arrays] = {}  # by layer that has weights, the last one first, then by weight
+        for layer in layers:
+            x, cache = layer.forward(x, lengths)
+            self.gates |= gates_of(layer, layer.name, cache, lengths)
+            lengths, self.outputs[layer.name] = layer.out_lengths(lengths), x
+            caches.append(cache)
+        self.now, dy = float(self.loss.forward(x, self.y)), self.loss.backward(x, self.y)
+        for layer, cache in zip(reversed(layers), reversed(caches), strict=True):
+            dy, grads = layer.backward(dy, cache)
+            self.grads |= {layer.name: grads} if layer.params else {}
+
+    def train(self, optimizer: Optimizer, steps: int, seconds: float, enough: float) -> tuple[Array, list[str]]:
+        """Learn the batch, then put the weights back: the losses, and which weights had not moved."""
+        model, losses, weights, end = self.model, [], self.model.get_weights(), time.monotonic() + seconds
+        for n in range(steps + 1):
+            p, caches = model.forward(self.x, self.lengths)
+            losses.append(float(self.loss.forward(p, self.y)))
+            if n == steps or not losses[-1] > enough or time.monotonic() > end:
+                break
+            optimizer.step(model.params, model.backward(self.loss.backward(p, self.y), caches))
+        still = [name for (name, p), w in zip(model.params.items(), weights, strict=True) if (p == w).all()]
+        model.set_weights(weights)
+        return np.array(losses), still
+
+    def try_rate(self, factor: float) -> Array:
+        """Make 20 steps with the optimiser as it is, its learning rate times ``factor``: the 21 losses."""
+        optimizer = copy.deepcopy(self.optimizer)
+        optimizer.learning_rate *= factor
+        return self.train(optimizer, 20, SECONDS / 4, enough=0.0)[0]
+
+
+def gates_of(layer: Layer, name: str, cache: Any, lengths: Lengths) -> Arrays:
+    """Take i, f and o out of the cache of an LSTM, or of two, at the steps that are no padding."""
+    if isinstance(layer, Bidirectional):
+        both = ("forward", layer.layer, cache.f_cache), ("backward", layer.reverse, cache.r_cache)
+        return {k: g for run, lstm, c in both for k, g in gates_of(lstm, f"{name}.{run}", c, lengths).items()}
+    if not isinstance(layer, LSTM) or layer.recurrent_activation != "sigmoid":
+        return {}
+    T, B, _ = cache.gates.shape
+    live = live_steps(np.full(B, T) if lengths is None else lengths, T).T  # (T, B)
+    gates = cache.gates.reshape(T, B, 4, layer.units)[live]  # (steps of all rows, 4, H)
+    return {name: gates[:, [0, 1, 3]].swapaxes(0, 1)} if len(gates) else {}  # (3, steps of all rows, H)
+
+
+def output_and_loss(model: Sequential) -> Iterator[Finding]:
+    """The last activation has to give what the loss expects: one sigmoid, or a softmax over all classes, or with
+    ``from_logits=True`` neither, since the loss then applies it itself.
+    """
+    last, loss = model.layers[-1] if model.layers else Layer(), model.loss
+    if not hasattr(last, "activation") or not isinstance(loss, (BinaryCrossentropy, CategoricalCrossentropy)):
+        return
+    activation, K, name = last.activation or "linear", getattr(last, "units", 0), type(loss).__name__
+    right = "softmax" if isinstance(loss, CategoricalCrossentropy) else "sigmoid"
+    if K == 1 and "softmax" in (activation, right):
+        seen = "The last layer has 1 output, and the share of one class among one is always 1.0, whatever the text."
+        yield Finding("softmax over one number", seen, 1.0)
+    elif loss.from_logits and activation in ("sigmoid", "softmax"):
+        sure = float(np.e / (np.e + max(K, 2) - 1))
+        seen = f"{name}(from_logits=True) applies its own {right} after {activation}: none is surer than {sure:.0%}."
+        yield Finding("probabilities taken for logits", seen, sure)
+    elif not loss.from_logits and activation not in (right, "softmax"):
+        low, high = RANGES.get(activation, (-np.inf, np.inf))
+        seen = f"The last activation, {activation}, gives numbers from {low:g} to {high:g}, but {name} expects "
+        seen += "probabilities that add up to 1." if right == "softmax" else "probabilities."
+        yield Finding("no probabilities", seen, high)
+
+
+def token_ids(model: Sequential, symbol: str, x: Any) -> Iterator[Finding]:
+    """The Embedding has V rows, so x must hold ids from 0 to V - 1, in the order of the words. ``texts_to_matrix``
+    gives something else: for each word of the vocabulary, whether the text has it. Read as ids, that is a text of
+    the words number 0 and 1.
+    """
+    try:
+        rows = [row for row in map(np.asarray, plain("x", x)) if row.size]
+    except (TypeError, ValueError):
+        return  # the door will say what is wrong
+    first = model.layers[0] if model.layers else None
+    if not isinstance(first, Embedding) or any(row.ndim != 1 or row.dtype.kind not in "fiub" for row in rows):
+        return
+    ids, V = np.concatenate([np.zeros(0, int), *rows]), first.input_dim  # (ids of all rows,)
+    outside = (ids < 0) | (ids >= V)  # (ids of all rows,)
+    scattered = any((np.trim_zeros(row) == 0).any() for row in rows[:100])
+    if scattered and ((V > 2 and np.isin(ids, (0, 1)).all()) or (ids.dtype.kind == "f" and len(rows[0]) == V)):
+        seen = (
+            f"{symbol} goes from {ids.min():g} to {ids.max():g}, scattered among zeros: it says which words occur, not "
+        )
+        seen += "in which order, but Embedding reads its numbers as words."
+        yield Finding("bag of words", seen, float(ids.max()))
+    elif outside.any() and ids.dtype.kind in "iu":
+        worst = int(ids.min() if ids.min() < 0 else ids.max())
+        seen = (
+            f"{symbol} holds the id {worst}, but Embedding has input_dim={V}, vectors for the ids 0 to {V - 1} only; "
+        )
+        yield Finding("ids outside the vocabulary", seen + f"{outside.mean():.1%} of all ids have none.", worst)
+
+
+def classes(case: Case) -> Iterator[Finding]:
+    """A model that sees one class learns to say it always, and a part of one class tells nothing about the model.
+    Sorted labels lead there: ``validation_split`` takes the last samples, which are then all of one class.
+    """
+    for part, (_, y) in case.parts.items():
+        if y.ndim > 2 or (y.shape[1] > 1 and not isinstance(case.loss, CategoricalCrossentropy)):
+            continue  # several answers for each row
+        label = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)  # (N,)
+        kinds, counts = np.unique(label, return_counts=True)  # (classes,) each
+        changes, share = int(np.count_nonzero(np.diff(label))), float(counts.max() / len(label))
+        if 1 < len(kinds) <= len(label) / 10 and changes == len(kinds) - 1:
+            seen = (
+                f"The {len(label)} labels for {part} change only {changes} time(s) from a row to the next: the rows of "
+            )
+            seen += "a class stand together. validation_split would cut off one class, shuffle=False learn one by one."
+            yield Finding("sorted labels", seen, changes)
+        if share > 0.8:
+            seen = f"{share:.1%} of the {len(label)} labels for {part} are {kinds[counts.argmax()]:g}: to say so "
+            name = "one class only" if len(kinds) == 1 else "classes out of balance"
+            yield Finding(name, seen + "every time is right as often.", share)
+
+
+def reach(case: Case) -> Iterator[Finding]:
+    """With a mean squared error any label is allowed, but an activation reaches only some numbers."""
+    activation, (_, y) = getattr(case.model.layers[-1], "activation", None) or "", case.parts["training"]
+    low, high = RANGES.get(activation, (-np.inf, np.inf))
+    if y.min() < low or y.max() > high:
+        seen = f"y goes from {y.min():g} to {y.max():g}, but {activation} gives numbers from {low:g} to {high:g}."
+        yield Finding("labels out of reach", seen, float(y.min() if y.min() < low else y.max()))
+
+
+def padding_at_the_end(case: Case) -> Iterator[Finding]:
+    """What an LSTM passes on is its last state. Zeros behind the last word are words to it, and with each it forgets
+    a share of the text: of a state before 100 steps with a forget gate of 0.73, 1e-14 is left.
+    """
+    lstms = [getattr(layer, "layer", layer) for layer in case.model.layers]  # of a Bidirectional, the forward one
+    last_state = any(isinstance(a, LSTM) and not a.return_sequences and not a.go_backwards for a in lstms)
+    zeros = [len(row) - len(np.trim_zeros(row, "b")) for row in case.ids.get("training", []) if row.any()]
+    if last_state and zeros and np.median(zeros) >= 10:
+        seen = (
+            f"Half of the rows have {np.median(zeros):.0f} zeros or more behind their last word. The LSTM reads them "
+        )
+        seen += "as words, and has forgotten the text after them."
+        yield Finding("padding at the end", seen, float(np.median(zeros)))
+
+
+def vocabulary(case: Case) -> Iterator[Finding]:
+    """The ids have to come from one Tokenizer, fitted on the training texts. Words that it has not seen are dropped or
+    all get one id, and then there is little left to learn from.
+    """
+    words = {part: [np.trim_zeros(row) for row in rows] for part, rows in case.ids.items()}
+    mean = {part: float(np.mean([len(row) for row in rows])) for part, rows in words.items()}
+    top = 0
+    for part, rows in words.items():
+        counts = np.bincount(np.concatenate(rows).astype(np.int64), minlength=2)  # (highest id + 1,)
+        empty, unknown = float(np.mean([len(row) == 0 for row in rows])), float(counts[:2].max() / max(1, counts.sum()))
+        top = max(top, len(counts) - 1)
+        if empty > 0.1:
+            seen = f"{empty:.1%} of the rows for {part} hold no word: nothing but zeros, or nothing at all."
+            yield Finding("empty texts", seen, empty)
+        if unknown > 0.5:
+            seen = f"{unknown:.1%} of all words for {part} have the id {counts[:2].argmax()}, as unknown ones do."
+            yield Finding("unknown words", seen, unknown)
+    if mean.get("validation", np.inf) < 0.5 * mean.get("training", 0):
+        seen = f"They have {mean['validation']:.1f} words a row, those for training {mean['training']:.1f}."
+        yield Finding("validation texts lose words", seen, mean["validation"])
+    V = getattr(case.model.layers[0], "input_dim", 0)
+    if words and 10 * (top + 1) < V:
+        seen = f"Embedding has input_dim={V}, but the highest id is {top}: {1 - (top + 1) / V:.0%} of it is unused."
+        yield Finding("vocabulary too large", seen, V)
+
+
+def not_finite(case: Case) -> Iterator[Finding]:
+    """A single NaN or infinity spreads through every product. It mostly comes of a step that was far too large."""
+    grads = {f"{layer}.{name}": g for layer, own in case.grads.items() for name, g in own.items()}
+    for kind, arrays in (("weights", case.model.params), ("gradients", grads)):
+        bad = {name: 1 - float(np.isfinite(a).mean()) for name, a in arrays.items() if not np.isfinite(a).all()}
+        if bad:
+            seen = "NaN or infinity: " + ", ".join(f"{share:.1%} of {name}" for name, share in bad.items()) + "."
+            yield Finding(f"{kind} not finite", seen, max(bad.values()))
+            return
+
+
+def gates(case: Case) -> Iterator[Finding]:
+    """Where a gate is 0 or 1 its slope is 0, so it cannot learn any more. A forget gate near 0 empties the cell at
+    each step: the LSTM then knows the last word only.
+    """
+    for lstm, gate in case.gates.items():
+        stuck, f = float(np.mean((gate < 0.01) | (gate > 0.99))), float(np.mean(gate[1]))
+        if f < 0.1:
+            seen = (
+                f"In {lstm} the forget gate is {f:.3f} on average, so after 10 words {f**10:.0e} of the first is left."
+            )
+            yield Finding("forget gate closed", seen, f)
+        elif stuck > 0.5:
+            seen = (
+                f"In {lstm} {stuck:.1%} of all gates are within 0.01 of 0 or 1, where they have no slope to learn by."
+            )
+            yield Finding("saturated gates", seen, stuck)
+
+
+def dead_relus(case: Case) -> Iterator[Finding]:
+    """A relu that gives 0 for every row has slope 0 everywhere: nothing will ever bring it back."""
+    for layer in case.model.layers:
+        y = case.outputs[layer.name]
+        dead = 1 - float(np.mean((y.reshape(-1, y.shape[-1]) > 0).any(axis=0)))
+        if getattr(layer, "activation", None) == "relu" and dead > 0.75:
+            seen = f"In {layer.name} {dead:.1%} of the {y.shape[-1]} relus give 0 for every row, and learn nothing."
+            yield Finding("dead relus", seen, dead)
+
+
+def constant_output(case: Case) -> Iterator[Finding]:
+    """If all texts get the same answer, to the last digit, then no word reaches the output."""
+    p = case.outputs[case.model.layers[-1].name]  # (B, K)
+    if len(p) > 1 and np.ptp(p, axis=0).max() < 1e-6:
+        seen = f"{len(p)} rows get one and the same answer, {p.flat[0]:.6f}."
+        yield Finding("constant output", seen, float(p.flat[0]))
+
+
+def gradients(case: Case) -> Iterator[Finding]:
+    """Weights learn by their gradient, which comes down through the layers above: one that passes nothing on leaves all
+    below as they are, and one that multiplies it at each step makes them jump.
+    """
+    norms = {layer: global_norm(own) for layer, own in case.grads.items()}
+    seen = "Norm of the gradient by layer: " + ", ".join(f"{layer} {norm:.1e}" for layer, norm in norms.items())
+    top = max(norms.values(), default=0.0)
+    none = [layer for layer, norm in norms.items() if norm <= 1e-6 * top]
+    if none and case.now > 0.1 * case.guess:
+        yield Finding("no gradient", f"{seen}. So {', '.join(none)} cannot learn.", norms[none[0]])
+    if top > 100 * max(1.0, case.guess):
+        yield Finding("exploding gradient", f"{seen}. One step can undo all that was learned.", top)
+
+
+def one_batch(case: Case) -> Iterator[Finding]:
+    """A model that cannot even learn 31 rows by heart will not learn thousands: something in it, or in the labels of
+    equal rows, is wrong. Adam tries, with a learning rate of its own, up to 300 steps; fewer than 100 tell nothing.
+    """
+    losses, still = case.train(Adam(0.01, global_clipnorm=1.0), 300, SECONDS, enough=0.1 * case.guess)
+    if not losses.min() < 0.5 * case.guess and (len(losses) > 100 or not np.isfinite(losses[-1])):
+        seen = f"After {len(losses) - 1} steps on {len(case.y)} rows the loss is {losses[-1]:.4f}; one answer "
+        seen += f"for all has {case.guess:.4f}. Weights that did not move: {', '.join(still) or 'none'}."
+        yield Finding("one batch cannot be learned", seen, float(losses[-1]))
+
+
+def learning_rate(case: Case) -> Iterator[Finding]:
+    """With too large a step the loss jumps over the valley, with too small a one it never gets there. So 20 steps are
+    tried on the batch that Adam could learn, and other rates if that goes wrong.
+    """
+    rate, losses = case.optimizer.learning_rate, case.try_rate(1)
+    first, jump = losses[0], 3 * max(losses[0], case.guess)
+    factors: tuple[float, ...] = ()
+    enough = np.inf
+    if not losses.max() <= jump:
+        factors = (0.1, 0.01, 0.001, 0.0001)
+    elif len(losses) > 20 and first > 0.5 * case.guess and losses.min() > 0.997 * first:
+        factors, enough = (10, 100, 1000, 10000), 0.992 * first
+    tried = ((k, case.try_rate(k)) for k in factors)
+    better = (k for k, after in tried if after.max() <= jump and after.min() < enough)
+    for k in itertools.islice(better, 1):
+        seen = f"In 20 steps on one batch with learning_rate={rate:g} the loss goes from {first:.4f} to "
+        name = f"learning rate too {'high' if k < 1 else 'low'}"
+        yield Finding(name, seen + f"{losses[-1]:.4f}, at most {losses.max():.4f}; {rate * k:g} does better.", rate)
+
+
+CHECKS = (
+    classes, reach, padding_at_the_end, vocabulary, not_finite, gates, dead_relus, constant_output, gradients,
+    one_batch, learning_rate,
+)  # fmt: skip
+"""In this order, after :func:`output_and_loss` and :func:`token_ids`: causes before what comes of them."""
