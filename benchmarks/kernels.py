@@ -22,7 +22,7 @@ from minilstm.text import TEXT_END, WORD_END
 EXAMPLES = """\
 examples:
   python benchmarks/kernels.py                              all kernels, in about a minute
-  python benchmarks/kernels.py --kernels sum_rows --rows 16
+  python benchmarks/kernels.py --kernels scatter_rows --rows 16
 """
 
 
@@ -87,7 +87,7 @@ def backward(s: Size, B: int) -> tuple[Any, ...]:
     _, _, U, zeros, _, ones, lengths, phi, sigma = arguments = forward(s, B)
     gates, _, c = PAIRS["lstm_steps_forward"].kernel(*arguments)
     no_steps = np.empty((0, B, s.H), np.float32)  # (0, B, H)
-    return no_steps, numbers(B, s.H), zeros, gates, c, U, ones, lengths, phi, sigma, 1e-30
+    return no_steps, numbers(B, s.H), zeros, gates, c, np.ascontiguousarray(U.T), ones, lengths, phi, sigma, 1e-30
 
 
 def spelt(s: Size, B: int) -> tuple[Array]:
@@ -97,11 +97,31 @@ def spelt(s: Size, B: int) -> tuple[Array]:
     return (np.frombuffer(b"".join(lines), np.uint8),)
 
 
+def added(s: Size, B: int) -> tuple[Any, ...]:
+    """Make the gradient of an LSTM's input, to be added up for each word."""
+    N, index = words(s, B)
+    return numbers(N, 4 * s.H), numbers(*index.shape, 4 * s.H), index
+
+
+def phrases(s: Size, B: int) -> tuple[Any, ...]:
+    """Make the arguments of a convolution's windows, with relu, by number."""
+    N, at = windows(s, B)
+    return numbers(N, s.K, s.F), at, numbers(s.F), np.full(B, at.shape[1]), 2
+
+
+def phrases_back(s: Size, B: int) -> tuple[Any, ...]:
+    """Make the arguments of the way back."""
+    P, at, b, live, phi = arguments = phrases(s, B)
+    y = PAIRS["conv1d_windows_forward"].kernel(*arguments)
+    return P, b, numbers(*y.shape), y, at, live, phi
+
+
 CASES = {
     "number_words": Case(spelt),
     "distinct": Case(lambda s, B: (*text(s, B), s.V)),
-    "sum_rows": Case(lambda s, B: (numbers(windows(s, B)[0], s.K, s.F), windows(s, B)[1])),
-    "scatter_rows": Case(lambda s, B: (numbers(B, s.T - s.K + 1, s.F), windows(s, B)[1], windows(s, B)[0])),
+    "scatter_rows": Case(added),
+    "conv1d_windows_forward": Case(phrases),
+    "conv1d_windows_backward": Case(phrases_back),
     "lstm_steps_forward": Case(forward, lambda s, B: [(numbers(B, s.H), numbers(s.H, 4 * s.H))] * s.T),
     "lstm_steps_backward": Case(backward, lambda s, B: [(numbers(B, 4 * s.H), numbers(4 * s.H, s.H))] * s.T),
 }

@@ -331,27 +331,46 @@ def distinct(x: Array, lengths: Array, V: int) -> tuple[Array, Array]:
 
 
 @compiled
-def sum_rows(P: Array, at: Array) -> Array:
-    """Twin of ``words.sum_rows``."""
+def scatter_rows(drows: Array, dy: Array, index: Array) -> None:
+    """Twin of ``words.scatter_rows``."""
+    for b in range(index.shape[0]):
+        for t in range(index.shape[1]):
+            if index[b, t] >= 0:
+                _add_row(drows[index[b, t]], dy[b, t])
+
+
+@compiled
+def conv1d_windows_forward(P: Array, at: Array, b: Array, live: Array, activation: int) -> Array:
+    """Twin of ``layers.conv1d.conv1d_windows_forward``."""
     B, T, K = at.shape
-    y = np.zeros((B, T, P.shape[2]), P.dtype)  # (B, T, F)
-    for b in range(B):
-        for t in range(T):
+    y = np.zeros((B, T, b.size), P.dtype)  # (B, T_out, F)
+    for r in range(B):
+        for t in range(live[r]):
+            y[r, t] = b
             for k in range(K):
-                if at[b, t, k] >= 0:
-                    _add_row(y[b, t], P[at[b, t, k], k])
+                if at[r, t, k] >= 0:
+                    _add_row(y[r, t], P[at[r, t, k], k])
+            _activate(y[r, t], activation)
     return y
 
 
 @compiled
-def scatter_rows(dP: Array, dy: Array, at: Array) -> None:
-    """Twin of ``words.scatter_rows``."""
-    B, T, K = at.shape
-    for b in range(B):
-        for t in range(T):
-            for k in range(K):
-                if at[b, t, k] >= 0:
-                    _add_row(dP[at[b, t, k], k], dy[b, t])
+def conv1d_windows_backward(dP: Array, db: Array, dy: Array, y: Array, at: Array, live: Array, activation: int) -> None:
+    """Twin of ``layers.conv1d.conv1d_windows_backward``."""
+    dz = np.empty(db.size, dy.dtype)  # (F,)
+    for r in range(live.size):
+        for t in range(live[r]):
+            dz[:] = dy[r, t]
+            _activate_backward(dz, y[r, t], activation)
+            some = False
+            for j in range(dz.size):
+                some |= dz[j] != 0
+            if not some:  # as often before a global maximum, which hears of one window only
+                continue
+            _add_row(db, dz)
+            for k in range(at.shape[2]):
+                if at[r, t, k] >= 0:
+                    _add_row(dP[at[r, t, k], k], dz)
 
 
 @compiled

@@ -71,16 +71,8 @@ def table(x: Array | Words, lengths: Lengths) -> tuple[Array, Array]:
     return zero_padding(x, lengths).reshape(B * T, D), np.arange(B * T).reshape(B, T)
 
 
-@kernels.twin(kernels.sum_rows)
-def sum_rows(P: Array, at: Array) -> Array:
-    """Add up rows of K tables P (N, K, F), one of each: y[b, t] = Σ_k P[at[b, t, k], k], with at (B, T, K)."""
-    with_nothing = np.concatenate([P, np.zeros_like(P[:1])])  # (N+1, K, F), for the index -1
-    return with_nothing[at, np.arange(P.shape[1])].sum(axis=2)  # (B, T, F)
-
-
 @kernels.twin(kernels.scatter_rows)
-def scatter_rows(dP: Array, dy: Array, at: Array) -> None:
-    """Undo :func:`sum_rows`: add each dy[b, t] to K rows of dP (N, K, F), in place."""
-    for k in range(at.shape[2]):
-        some = at[:, :, k] >= 0  # (B, T)
-        np.add.at(dP[:, k], at[some, k], dy[some])
+def scatter_rows(drows: Array, dy: Array, index: Array) -> None:
+    """Run (2'): add each dy[b, t] to the row index[b, t] of drows (N, D), in place; -1 is nothing."""
+    some = index >= 0  # (B, T)
+    np.add.at(drows, index[some], dy[some])

@@ -64,18 +64,33 @@ def test_the_lstm_kernels_give_what_their_twins_give(body, case):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(5, 6, 1), (5, 6, 3), (0, 4, 2), (3, 0, 2)])
-def test_the_kernels_over_rows_give_what_their_twins_give(dtype, shape, rng):
-    N, F, (B, T, K) = 4, 3, shape
-    at = rng.integers(-1, N, shape)  # -1 is nothing
-    P, dy = rng.standard_normal((N, K, F)).astype(dtype), rng.standard_normal((B, T, F)).astype(dtype)
-    plain, kernel = kernels.PAIRS["sum_rows"]
-    assert_alike([kernel(P, at), python_body(kernel)(P, at)], 2 * [plain(P, at)], dtype)
+def test_the_scatter_kernel_adds_repeated_rows_and_leaves_out_nothing_but_minus_one(dtype, rng):
     plain, kernel = kernels.PAIRS["scatter_rows"]
-    sums = [P.copy() for _ in range(3)]
-    for scatter, dP in zip((plain, kernel, python_body(kernel)), sums, strict=True):
-        scatter(dP, dy, at)
+    index, dy = rng.integers(-1, 4, (5, 6)), rng.standard_normal((5, 6, 3)).astype(dtype)
+    sums = [np.ones((4, 3), dtype) for _ in range(3)]
+    for scatter, drows in zip((plain, kernel, python_body(kernel)), sums, strict=True):
+        scatter(drows, dy, index)
     assert_alike(sums[1:], 2 * sums[:1], dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(5, 6, 1), (5, 6, 3), (0, 4, 2), (3, 1, 2)])
+@pytest.mark.parametrize("phi", range(4))
+def test_the_conv1d_kernels_give_what_their_twins_give(dtype, shape, phi, rng):
+    N, F, (B, T, K) = 4, 3, shape
+    at, live = rng.integers(-1, N, shape), rng.integers(1, T + 1, B)
+    P, b = rng.standard_normal((N, K, F)).astype(dtype), rng.standard_normal(F).astype(dtype)
+    plain, kernel = kernels.PAIRS["conv1d_windows_forward"]
+    y = plain(P, at, b, live, phi)
+    assert_alike([kernel(P, at, b, live, phi), python_body(kernel)(P, at, b, live, phi)], [y, y], dtype)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    dy[:, ::2] = 0  # as behind a global maximum
+    plain, kernel = kernels.PAIRS["conv1d_windows_backward"]
+    sums = [(np.ones_like(P), np.ones_like(b)) for _ in range(3)]
+    for backward, (dP, db) in zip((plain, kernel, python_body(kernel)), sums, strict=True):
+        backward(dP, db, dy, y, at, live, phi)
+    for got in sums[1:]:
+        assert_alike(got, sums[0], dtype)
 
 
 @pytest.mark.parametrize("body", ["compiled", "python"])
@@ -136,8 +151,8 @@ def test_the_product_in_blocks_of_rows_leaves_no_row_out(B, rng):
 
 
 def test_every_pair_is_tested_here():
-    over_rows = {"distinct", "sum_rows", "scatter_rows"}
-    assert set(kernels.PAIRS) == {"lstm_steps_forward", "lstm_steps_backward", *over_rows, "number_words"}
+    lstm, conv1d = {"lstm_steps_forward", "lstm_steps_backward"}, {"conv1d_windows_forward", "conv1d_windows_backward"}
+    assert set(kernels.PAIRS) == {*lstm, *conv1d, "distinct", "scatter_rows", "number_words"}
 
 
 def test_use_numba_chooses_the_path_and_puts_it_back():

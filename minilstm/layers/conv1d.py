@@ -22,12 +22,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.activations import Activation, get_activation
+from minilstm import kernels
+from minilstm.activations import ACTIVATIONS, get_activation
 from minilstm.initializers import glorot_uniform
 from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, Words, zero_padding
 from minilstm.layers.windows import Windows
 from minilstm.tools.checks import check_arrays, check_built, check_choice, check_input, check_positive, check_steps
-from minilstm.words import scatter_rows, sum_rows, table
+from minilstm.words import table
 
 
 def conv1d_forward(
@@ -37,30 +38,49 @@ def conv1d_forward(
 
     All vectors meet all K taps in one product, P; what is left of (1) is to add up the right rows of it.
     """
-    phi = get_activation(activation)
+    phi = get_activation(activation, elementwise=True).number
     (K, _, F), D = W.shape, x.shape[-1]
     check_arrays("Conv1D", x.dtype, W=(W, (windows.size, D, F)), b=(b, (F,)))
     rows, index = table(x, lengths)  # (N, D), (B, T)
     at = windows.places(index, lengths)  # (B, T_out, K)
+    live = windows.count(np.full(len(at), x.shape[1]) if lengths is None else lengths)  # (B,)
     P = (rows @ W.swapaxes(0, 1).reshape(D, K * F)).reshape(-1, K, F)  # (N, K, F), P[n, k] = x_n W_k
-    y = phi.forward(sum_rows(P, at) + b)  # (1), (2), (B, T_out, F)
-    y = zero_padding(y, windows.count(lengths))
-    return y, Conv1DCache(rows, index, at, isinstance(x, Words), y, lengths, W, windows, phi)
+    y = conv1d_windows_forward(P, at, b, live, phi)  # (B, T_out, F)
+    return y, Conv1DCache(rows, index, at, live, isinstance(x, Words), y, W, phi)
+
+
+@kernels.twin(kernels.conv1d_windows_forward)
+def conv1d_windows_forward(P: Array, at: Array, b: Array, live: Array, phi: int) -> Array:
+    """Add up what each window sees, (1), and bend it, (2): from P (N, K, F) to y (B, T_out, F).
+
+    at (B, T_out, K) tells which row of P a tap of a window sees, -1 for none; row r of the batch has live[r] windows.
+    """
+    with_nothing = np.concatenate([P, np.zeros_like(P[:1])])  # (N+1, K, F), for -1
+    z = with_nothing[at, np.arange(P.shape[1])].sum(axis=2) + b  # (1), (B, T_out, F)
+    return zero_padding(ACTIVATIONS[phi].forward(z), live)  # (2), (B, T_out, F)
 
 
 def conv1d_backward(dy: Array, cache: Conv1DCache) -> tuple[Array | Words, Arrays]:
     """Undo (2), then (1). Cost: twice that of forward."""
-    rows, index, at, words, y, lengths, W, windows, phi = cache
+    rows, index, at, live, words, y, W, phi = cache
     check_arrays("Conv1D", y.dtype, dy=(dy, y.shape))
     K, D, F = W.shape
-    dz = phi.backward(zero_padding(dy, windows.count(lengths)), y)  # (2'), (B, T_out, F)
-    dP = np.zeros((len(rows), K, F), dz.dtype)  # (N, K, F)
-    scatter_rows(dP, dz, at)  # (1')
-    dP = dP.reshape(-1, K * F)  # (N, K*F)
+    dP, db = np.zeros((len(rows), K * F), y.dtype), np.zeros(F, y.dtype)  # (N, K*F), (F,)
+    conv1d_windows_backward(dP.reshape(-1, K, F), db, np.ascontiguousarray(dy), y, at, live, phi)
     drows = dP @ W.swapaxes(1, 2).reshape(K * F, D)  # (1'), (N, D)
     dW = (rows.T @ dP).reshape(D, K, F).swapaxes(0, 1)  # (1'), (K, D, F)
     dx = Words(drows, index) if words else drows.reshape(*index.shape, D)  # (B, T, D)
-    return dx, {"W": dW, "b": dz.sum(axis=(0, 1))}  # (1')
+    return dx, {"W": dW, "b": db}
+
+
+@kernels.twin(kernels.conv1d_windows_backward)
+def conv1d_windows_backward(dP: Array, db: Array, dy: Array, y: Array, at: Array, live: Array, phi: int) -> None:
+    """Undo :func:`conv1d_windows_forward`: add to dP (N, K, F) and db (F,), in place."""
+    dz = zero_padding(ACTIVATIONS[phi].backward(dy, y), live)  # (2'), (B, T_out, F)
+    db += dz.sum(axis=(0, 1))  # (1')
+    for k in range(at.shape[2]):
+        seen = at[:, :, k] >= 0  # (B, T_out)
+        np.add.at(dP[:, k], at[seen, k], dz[seen])  # (1')
 
 
 class Conv1DCache(NamedTuple):
@@ -69,12 +89,11 @@ class Conv1DCache(NamedTuple):
     rows: Array  # (N, D): the vectors of x
     places: Array  # (B, T): which of them stands where
     at: Array  # (B, T_out, K): which of them each tap sees, -1 for none
+    live: Array  # (B,): how many windows each row has
     words: bool  # whether x was Words
     y: Array  # (B, T_out, F)
-    lengths: Lengths  # (B,) or None
     W: Array  # (K, D, F)
-    windows: Windows
-    phi: Activation  # φ
+    phi: int  # φ, by its number in activations.ACTIVATIONS
 
 
 class Conv1D(Layer):
@@ -110,7 +129,7 @@ class Conv1D(Layer):
         super().__init__()
         check_positive("Conv1D", filters=filters, kernel_size=kernel_size, strides=strides, dilation_rate=dilation_rate)
         check_choice("padding", padding, "valid", "same", "causal")
-        get_activation(activation)
+        get_activation(activation, elementwise=True)
         if strides > 1 and dilation_rate > 1:
             raise ValueError(
                 f"Conv1D: strides={strides} and dilation_rate={dilation_rate}, expected one of them to be 1"

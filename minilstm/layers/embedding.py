@@ -48,7 +48,7 @@ def embedding_backward(dy: Array | Words, cache: EmbeddingCache) -> tuple[None, 
     else:
         check_arrays("Embedding", E.dtype, dy=(dy, (*index.shape, D)))
         drows = np.zeros((N, D), E.dtype)  # (N, D)
-        scatter_rows(drows[:, None], np.ascontiguousarray(dy), index[:, :, None])  # (1')
+        scatter_rows(drows, np.ascontiguousarray(dy), index)  # (1')
     return None, {"E": drows if ids is None else RowGradient(ids, drows)}
 
 

@@ -59,7 +59,6 @@ from minilstm.tools.checks import (
 )
 from minilstm.words import scatter_rows
 
-
 PIECE = 512  # rows times steps that backward works on at a time
 
 
@@ -175,7 +174,7 @@ def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache) 
         if words is None:
             unproject(dz_rows, slice(t * B, (t + S) * B))
         else:
-            scatter_rows(dP[:, None], dz, at[steps, :, None])
+            scatter_rows(dP, dz, at[steps])
     grads = {"W": dW, "U": dU, "b": db}
     if words is not None:
         unproject(dP, slice(None))

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.layer import Array, Lengths, live_steps
+from minilstm.layer import Array, Lengths
 
 
 class Windows(NamedTuple):
@@ -81,10 +81,7 @@ class Windows(NamedTuple):
         """Tell what the taps see: at (B, T_out, K), entries of ``index`` (B, T), or -1 for the zeros around a row."""
         T_out = self.count(index.shape[1])
         frame = self.frame(index[:, :, None], lengths, fill=-1)[:, :, 0]  # (B, T_frame)
-        at = np.stack([self.tap(frame, k, T_out) for k in range(self.size)], axis=2)  # (B, T_out, K)
-        if lengths is not None:
-            at[~live_steps(self.count(lengths), T_out)] = -1
-        return at
+        return np.stack([self.tap(frame, k, T_out) for k in range(self.size)], axis=2)  # (B, T_out, K)
 
     def tap(self, frame: Array, k: int, T_out: int) -> Array:
         """Step k of all T_out windows: a view (B, T_out, D) into the frame, to read or to add to."""
