@@ -10,7 +10,7 @@ A kernel runs instead of its twin unless the environment says ``MINILSTM_NUMBA=0
 What makes the loops fast, each measured:
 
 - Subnormal numbers (below 1e-38 in float32) are many times slower than others, and a gradient that vanishes over
-  300 steps is full of them. ``_flush`` writes 0 for what is too small to matter; the plain twins do the same.
+  300 steps is full of them. ``_flush`` gives 0 for what is too small to matter; the plain twins do the same.
 - The C library's tanh is a call per number. ``_tanh`` is one formula without branches, so that eight float32
   numbers go through it at once.
 - The product of each step is SciPy's BLAS, called from within the loop (``_product``): no Python between two steps.
@@ -154,26 +154,26 @@ def _activate(x: Array, activation: int) -> None:
 
 
 @compiled
-def _activate_backward(dy: Array, y: Array, activation: int) -> None:
-    """Replace the row dy by dx, given the output row y."""
-    one, zero = y.dtype.type(1), y.dtype.type(0)
+def _slope_of(activation: int, f: Any) -> tuple[Any, Any, Any, Any]:
+    """Give the numbers by which ``_slope`` computes the derivative of an activation."""
     if activation == 0:  # tanh
-        for j in range(y.size):
-            dy[j] *= one - y[j] * y[j]
-    elif activation == 1:  # sigmoid
-        for j in range(y.size):
-            dy[j] *= y[j] * (one - y[j])
-    elif activation == 2:  # relu
-        for j in range(y.size):
-            dy[j] = zero if y[j] <= zero else dy[j]
+        return f(1), f(0), f(-1), f(-np.inf)
+    if activation == 1:  # sigmoid
+        return f(0), f(1), f(-1), f(-np.inf)
+    return f(1), f(0), f(0), f(0) if activation == 2 else f(-np.inf)  # relu, linear
 
 
 @compiled
-def _flush(x: Array, tiny: float) -> None:
-    """Replace what is smaller than ``tiny`` in the row x by 0."""
-    tiny, zero = x.dtype.type(tiny), x.dtype.type(0)
-    for j in range(x.size):
-        x[j] = zero if abs(x[j]) < tiny else x[j]
+def _slope(y: Any, slope: tuple[Any, Any, Any, Any]) -> Any:
+    """Compute an activation's derivative by way of its output y: a + b y + c y², but 0 where y is at most ``low``."""
+    a, b, c, low = slope
+    return a - a if y <= low else a + y * (b + c * y)
+
+
+@compiled
+def _flush(x: Any, tiny: Any) -> Any:
+    """Give x, or 0 where it is smaller than ``tiny``."""
+    return x - x if abs(x) < tiny else x
 
 
 @compiled
@@ -264,46 +264,39 @@ def lstm_steps_backward(
     H = UT.shape[1]
     dz = np.empty_like(gates)  # (T, B, 4H)
     dh, dc = dh_T.copy(), dc_T.copy()  # (B, H) each
-    dh_prev = np.empty((B, H), UT.dtype)  # (B, H)
-    phi_c, dphi_c = np.empty(H, UT.dtype), np.empty(H, UT.dtype)  # (H,) each
+    dh_prev, phi_c = np.empty((B, H), UT.dtype), np.empty(H, UT.dtype)  # (B, H), (H,)
+    slope_phi, slope_sigma = _slope_of(activation, UT.dtype.type), _slope_of(recurrent_activation, UT.dtype.type)
+    tiny = UT.dtype.type(tiny)
     for t in range(T - 1, -1, -1):
         for r in range(B):
             if dy.shape[0]:
-                dh[r] += dy[t, r]
+                _add_row(dh[r], dy[t, r])
             if t >= lengths[r]:
                 dz[t, r] = 0
                 continue
             i, f, g, o = (gates[t, r, :H], gates[t, r, H : 2 * H], gates[t, r, 2 * H : 3 * H], gates[t, r, 3 * H :])
-            di, df, dg, do = dz[t, r, :H], dz[t, r, H : 2 * H], dz[t, r, 2 * H : 3 * H], dz[t, r, 3 * H :]
+            dz_i, dz_f, dz_g, dz_o = dz[t, r, :H], dz[t, r, H : 2 * H], dz[t, r, 2 * H : 3 * H], dz[t, r, 3 * H :]
             c_prev, dh_r, dc_r = c[t, r], dh[r], dc[r]
             phi_c[:] = c[t + 1, r]
             _activate(phi_c, activation)
             for j in range(H):
-                do[j] = dh_r[j] * phi_c[j]
+                dz_o[j] = _flush(dh_r[j] * phi_c[j] * _slope(o[j], slope_sigma), tiny)
             for j in range(H):
-                dphi_c[j] = dh_r[j] * o[j]
-            _activate_backward(dphi_c, phi_c, activation)
+                dc_r[j] += dh_r[j] * o[j] * _slope(phi_c[j], slope_phi)
             for j in range(H):
-                dc_r[j] += dphi_c[j]
+                dz_i[j] = _flush(dc_r[j] * g[j] * _slope(i[j], slope_sigma), tiny)
             for j in range(H):
-                di[j] = dc_r[j] * g[j]
-                dg[j] = dc_r[j] * i[j]
+                dz_g[j] = _flush(dc_r[j] * i[j] * _slope(g[j], slope_phi), tiny)
             for j in range(H):
-                df[j] = dc_r[j] * c_prev[j]
+                dz_f[j] = _flush(dc_r[j] * c_prev[j] * _slope(f[j], slope_sigma), tiny)
             for j in range(H):
-                dc_r[j] *= f[j]
-            _activate_backward(dz[t, r, : 2 * H], gates[t, r, : 2 * H], recurrent_activation)
-            _activate_backward(dg, g, activation)
-            _activate_backward(do, o, recurrent_activation)
-            _flush(dz[t, r], tiny)
-            _flush(dc_r, tiny)
+                dc_r[j] = _flush(dc_r[j] * f[j], tiny)
         n = _live_rows(lengths, t)
         _product(dh_prev[:n], dz[t, :n], UT)
         for r in range(n):
             if t < lengths[r]:
                 for j in range(H):
-                    dh[r, j] = dh_prev[r, j] * m_h[r, j]
-                _flush(dh[r], tiny)
+                    dh[r, j] = _flush(dh_prev[r, j] * m_h[r, j], tiny)
     return dz, dh, dc
 
 
@@ -357,13 +350,12 @@ def conv1d_windows_forward(P: Array, at: Array, b: Array, live: Array, activatio
 @compiled
 def conv1d_windows_backward(dP: Array, db: Array, dy: Array, y: Array, at: Array, live: Array, activation: int) -> None:
     """Twin of ``layers.conv1d.conv1d_windows_backward``."""
-    dz = np.empty(db.size, dy.dtype)  # (F,)
+    dz, slope = np.empty(db.size, dy.dtype), _slope_of(activation, dy.dtype.type)  # (F,)
     for r in range(live.size):
         for t in range(live[r]):
-            dz[:] = dy[r, t]
-            _activate_backward(dz, y[r, t], activation)
             some = False
             for j in range(dz.size):
+                dz[j] = dy[r, t, j] * _slope(y[r, t, j], slope)
                 some |= dz[j] != 0
             if not some:  # as often before a global maximum, which hears of one window only
                 continue
