@@ -86,8 +86,8 @@ def backward(s: Size, B: int) -> tuple[Any, ...]:
     """Make the arguments of the steps back, as after a layer that gave its last state."""
     _, _, U, zeros, _, ones, lengths, phi, sigma = arguments = forward(s, B)
     gates, _, c = PAIRS["lstm_steps_forward"].kernel(*arguments)
-    no_steps = np.empty((0, B, s.H), np.float32)  # (0, B, H)
-    return no_steps, numbers(B, s.H), zeros, gates, c, np.ascontiguousarray(U.T), ones, lengths, phi, sigma, 1e-30
+    no_steps, UT = np.empty((0, B, s.H), np.float32), np.ascontiguousarray(U.T)  # (0, B, H), (4H, H)
+    return no_steps, numbers(B, s.H), zeros, gates, c, UT, ones, lengths, phi, sigma, 1e-30
 
 
 def spelt(s: Size, B: int) -> tuple[Array]:
@@ -116,12 +116,32 @@ def phrases_back(s: Size, B: int) -> tuple[Any, ...]:
     return P, b, numbers(*y.shape), y, at, live, phi
 
 
+def moved(s: Size, B: int) -> tuple[Any, ...]:
+    """Make an embedding matrix, and the gradient of the rows that a batch uses."""
+    N, _ = words(s, B)
+    return numbers(s.V, s.H), numbers(s.V, s.H) ** 2, np.arange(N), numbers(N, s.H), 0.001, 0.9, 1e-7
+
+
+def pairs(s: Size, B: int) -> tuple[Array, Array]:
+    """Make the arguments of max pooling, two steps to a window."""
+    return numbers(B * s.T, s.F), np.arange(B * s.T, dtype=np.int32).reshape(B, -1, 2)
+
+
+def pairs_back(s: Size, B: int) -> tuple[Any, ...]:
+    """Make the arguments of the way back."""
+    y, at_max = PAIRS["max_pool_windows_forward"].kernel(*pairs(s, B))
+    return numbers(*y.shape), at_max, B * s.T
+
+
 CASES = {
     "number_words": Case(spelt),
     "distinct": Case(lambda s, B: (*text(s, B), s.V)),
     "scatter_rows": Case(added),
+    "rmsprop_rows": Case(moved),
     "conv1d_windows_forward": Case(phrases),
     "conv1d_windows_backward": Case(phrases_back),
+    "max_pool_windows_forward": Case(pairs),
+    "max_pool_windows_backward": Case(pairs_back),
     "lstm_steps_forward": Case(forward, lambda s, B: [(numbers(B, s.H), numbers(s.H, 4 * s.H))] * s.T),
     "lstm_steps_backward": Case(backward, lambda s, B: [(numbers(B, 4 * s.H), numbers(4 * s.H, s.H))] * s.T),
 }

@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core.event import Listener
 
 from minilstm.layer import Array
 
@@ -86,13 +87,22 @@ def twin(kernel: Any) -> Callable[[F], F]:
     return pair
 
 
-def must_compile() -> bool:
-    """Tell whether the kernels are still to be compiled on this machine, which takes some seconds, once."""
-    return _enabled and not all(
-        pair.kernel.signatures
-        or list(Path(pair.kernel.stats.cache_path or ".").glob(f"*.{pair.kernel.__name__}-*.nbi"))
-        for pair in PAIRS.values()
-    )
+class Notice(Listener):
+    """Tell the person at the terminal what the first run ever waits for."""
+
+    told = False
+
+    def on_start(self, event: Any) -> None:
+        """Say it as soon as the first kernel is not found on disk, and only once."""
+        if event.data["dispatcher"].py_func.__module__ == __name__ and not self.told and sys.stderr.isatty():
+            self.told = True
+            print("compiling the kernels, once on this machine: some 15 seconds in all", file=sys.stderr, flush=True)
+
+    def on_end(self, event: Any) -> None:
+        """Nothing more to say."""
+
+
+numba.core.event.register("numba:compile", Notice())  # type: ignore[no-untyped-call]
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -366,6 +376,22 @@ def conv1d_windows_backward(dP: Array, db: Array, dy: Array, y: Array, at: Array
 
 
 @compiled
+def rmsprop_rows(p: Array, v: Array, at: Array, g: Array, rate: float, rho: float, epsilon: float) -> None:
+    """Twin of ``optimizers.rmsprop_rows``."""
+    f = p.dtype.type
+    rate_f, rho_f, new, epsilon_f = f(rate), f(rho), f(1 - rho), f(epsilon)
+    for n in range(v.shape[0]):
+        v_n = v[n]
+        for j in range(v_n.size):
+            v_n[j] *= rho_f
+    for n in range(at.size):
+        p_n, v_n, g_n = p[at[n]], v[at[n]], g[n]
+        for j in range(g_n.size):
+            v_n[j] += new * g_n[j] * g_n[j]
+            p_n[j] -= rate_f * g_n[j] / np.sqrt(v_n[j] + epsilon_f)
+
+
+@compiled
 def number_words(text: Array) -> tuple[Array, Array, Array, Array]:
     """Twin of ``text.number_words``: a hash table, where a word stands in the first free slot from its hash on."""
     most = np.count_nonzero(text >= 254)  # words or texts end
@@ -420,3 +446,43 @@ def _same(text: Array, word: Array, start: int, end: int, code: int) -> bool:
     while k < end - start and text[word[0] + k] == text[start + k]:
         k += 1
     return k == end - start
+
+
+@compiled
+def max_pool_windows_forward(rows: Array, at: Array) -> tuple[Array, Array]:
+    """Twin of ``layers.pooling.max_pool_windows_forward``."""
+    B, T, K = at.shape
+    y = np.zeros((B, T, rows.shape[1]), rows.dtype)  # (B, T_out, D)
+    at_max = np.full(y.shape, -1, at.dtype)  # (B, T_out, D)
+    for b in range(B):
+        for t in range(T):
+            some = False
+            for k in range(K):
+                n = at[b, t, k]
+                if n >= 0 and some:
+                    _keep_larger(y[b, t], at_max[b, t], rows[n], n)
+                elif n >= 0:
+                    y[b, t], at_max[b, t], some = rows[n], n, True
+    return y, at_max
+
+
+@compiled
+def _keep_larger(y: Array, at_max: Array, x: Array, n: int) -> None:
+    """Put the larger of the rows y and x into y, and n into ``at_max`` where it came from x."""
+    for j in range(y.size):
+        larger = (x[j] > y[j]) | (x[j] != x[j])  # the second is NaN
+        y[j] = x[j] if larger else y[j]
+        at_max[j] = n if larger else at_max[j]
+
+
+@compiled
+def max_pool_windows_backward(dy: Array, at_max: Array, N: int) -> Array:
+    """Twin of ``layers.pooling.max_pool_windows_backward``."""
+    B, T, D = dy.shape
+    drows = np.zeros((N, D), dy.dtype)  # (N, D)
+    for b in range(B):
+        for t in range(T):
+            for j in range(D):
+                if at_max[b, t, j] >= 0:
+                    drows[at_max[b, t, j], j] += dy[b, t, j]
+    return drows

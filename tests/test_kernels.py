@@ -1,8 +1,10 @@
 """Every kernel does what its plain twin says, on random shapes, lengths and dtypes."""
 
+import io
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -151,9 +153,41 @@ def test_the_product_in_blocks_of_rows_leaves_no_row_out(B, rng):
     np.testing.assert_allclose(out, A @ M, atol=1e-14)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_rmsprop_kernel_moves_some_rows_and_lets_all_means_fade(dtype, rng):
+    plain, kernel = kernels.PAIRS["rmsprop_rows"]
+    p, v = rng.standard_normal((6, 3)).astype(dtype), rng.random((6, 3)).astype(dtype)
+    at, g = np.array([1, 4, 5]), rng.standard_normal((3, 3)).astype(dtype)
+    results = []
+    for step in (plain, kernel, python_body(kernel)):
+        results.append((p.copy(), v.copy()))
+        step(*results[-1], at, g, 0.01, 0.9, 1e-7)
+    for got in results[1:]:
+        assert_alike(got, results[0], dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(5, 6, 1), (5, 6, 4), (0, 4, 2), (3, 1, 9)])
+def test_the_max_pool_kernels_give_what_their_twins_give(dtype, shape, rng):
+    at = rng.integers(-1, 7, shape).astype(np.int32)  # -1 is nothing
+    rows = rng.choice([-np.inf, -1, 0, 1, 1, np.nan], (7, 9), p=[0.2, 0.2, 0.2, 0.1, 0.2, 0.1]).astype(dtype)
+    rows[:, 0] = -np.inf
+    plain, kernel = kernels.PAIRS["max_pool_windows_forward"]
+    y, at_max = plain(rows, at)
+    for got in (kernel(rows, at), python_body(kernel)(rows, at)):
+        assert_alike(got[:1], [y], dtype)
+        assert got[1].dtype == at_max.dtype
+        assert np.array_equal(got[1], at_max)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    plain, kernel = kernels.PAIRS["max_pool_windows_backward"]
+    drows = plain(dy, at_max, 7)
+    assert_alike([kernel(dy, at_max, 7), python_body(kernel)(dy, at_max, 7)], [drows, drows], dtype)
+
+
 def test_every_pair_is_tested_here():
     lstm, conv1d = {"lstm_steps_forward", "lstm_steps_backward"}, {"conv1d_windows_forward", "conv1d_windows_backward"}
-    assert set(kernels.PAIRS) == {*lstm, *conv1d, "distinct", "scatter_rows", "number_words"}
+    pooling = {"max_pool_windows_forward", "max_pool_windows_backward"}
+    assert set(kernels.PAIRS) == {*lstm, *conv1d, *pooling, "distinct", "scatter_rows", "rmsprop_rows", "number_words"}
 
 
 def test_use_numba_chooses_the_path_and_puts_it_back():
@@ -204,18 +238,20 @@ def test_a_folder_that_cannot_be_written_only_means_no_cache(monkeypatch):
     assert twice(3) == 6
 
 
-def test_must_compile_is_true_until_a_cache_or_a_first_call(monkeypatch, tmp_path):
-    class Kernel:
-        __name__ = "k"
-        signatures = ()
+def test_the_first_run_ever_says_once_what_it_waits_for_where_somebody_looks(monkeypatch):
+    class Screen(io.StringIO):
+        def isatty(self):
+            return looked_at
 
-        class stats:  # noqa: N801
-            cache_path = str(tmp_path)
+    def compiling(function):
+        notice.on_start(SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=function)}))
 
-    monkeypatch.setattr(kernels, "PAIRS", {"k": kernels.Pair(len, Kernel())})
-    with use_numba(True):
-        assert kernels.must_compile()
-        (tmp_path / "kernels.k-9.py311.nbi").touch()
-        assert not kernels.must_compile()
-    with use_numba(False):
-        assert not kernels.must_compile()
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    notice, looked_at = kernels.Notice(), False
+    compiling(kernels.twin)
+    looked_at = True
+    compiling(len)
+    assert screen.getvalue() == ""
+    compiling(kernels.twin)
+    compiling(kernels.twin)
+    assert screen.getvalue().count("compiling the kernels, once on this machine") == 1

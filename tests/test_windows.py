@@ -61,14 +61,44 @@ def test_rows_of_a_batch_get_the_windows_that_they_get_alone():
     st.integers(1, 5), st.integers(1, 4), st.integers(1, 3), st.sampled_from(["valid", "same", "causal"]),
     st.lists(st.integers(0, 12), min_size=1, max_size=4),
 )  # fmt: skip
-def test_a_frame_gives_back_what_was_laid_into_it(size, stride, dilation, padding, lengths):
+def test_tap_k_of_window_t_sees_step_t_stride_plus_k_dilation_minus_left_of_its_row(
+    size, stride, dilation, padding, lengths
+):
     windows, n = Windows(size, stride, dilation, padding), np.array(lengths)
-    x = np.random.default_rng(0).standard_normal((len(n), n.max(), 2))
-    x[np.arange(n.max()) >= n[:, None]] = 0
-    frame = windows.frame(x, n)
-    assert np.array_equal(windows.unframe(frame, n, int(n.max())), x)
-    T_out = windows.count(int(n.max()))
-    assert all(windows.tap(frame, k, T_out).shape == (len(n), T_out, 2) for k in range(size))
+    index = np.arange(len(n) * n.max()).reshape(len(n), n.max())
+    at = windows.places(index, n)
+    assert at.shape == (len(n), windows.count(int(n.max())), size)
+    for b, left in enumerate(windows.left(n)):
+        for t in range(windows.count(lengths[b])):
+            steps = [t * stride + k * dilation - left for k in range(size)]
+            assert at[b, t].tolist() == [index[b, j] if 0 <= j < n[b] else -1 for j in steps]
+
+
+@given(
+    st.integers(1, 4), st.integers(1, 4), st.sampled_from(["valid", "same"]), st.lists(st.integers(0, 9), min_size=1)
+)
+def test_pooling_is_the_largest_and_the_mean_of_the_steps_that_a_window_sees(size, stride, padding, lengths):
+    windows, n = Windows(size, stride, 1, padding), np.array(lengths)
+    x = np.random.default_rng(0).integers(-3, 3, (len(n), n.max(), 2)).astype(float)
+    largest, mean = (kind(size, stride, padding).forward(x, n)[0] for kind in (MaxPooling1D, AveragePooling1D))
+    for b, left in enumerate(windows.left(n)):
+        for t in range(largest.shape[1]):
+            first = t * stride - left
+            steps = range(max(0, first), min(n[b], first + size) if t < windows.count(lengths[b]) else 0)
+            assert largest[b, t].tolist() == (x[b, steps].max(axis=0).tolist() if steps else [0, 0])
+            np.testing.assert_allclose(mean[b, t], x[b, steps].mean(axis=0) if steps else 0)
+
+
+@pytest.mark.parametrize(
+    ("whole", "windowed"), [(GlobalMaxPooling1D, MaxPooling1D), (GlobalAveragePooling1D, AveragePooling1D)]
+)
+def test_global_pooling_has_one_window_the_whole_row(whole, windowed, rng):
+    x, lengths, dy = rng.standard_normal((4, 5, 2)), np.array([5, 0, 3, 1]), rng.standard_normal((4, 2))
+    y, cache = whole().forward(x, lengths)
+    one, one_cache = windowed(5).forward(x, lengths)
+    np.testing.assert_allclose(y, one[:, 0])
+    dx, one_dx = whole().backward(dy, cache)[0], windowed(5).backward(dy[:, None], one_cache)[0]
+    np.testing.assert_allclose(dx, one_dx)
 
 
 def test_the_largest_of_each_window():

@@ -55,7 +55,7 @@ def conv1d_windows_forward(P: Array, at: Array, b: Array, live: Array, phi: int)
 
     at (B, T_out, K) tells which row of P a tap of a window sees, -1 for none; row r of the batch has live[r] windows.
     """
-    with_nothing = np.concatenate([P, np.zeros_like(P[:1])])  # (N+1, K, F), for -1
+    with_nothing = np.concatenate([P, np.zeros_like(P, shape=(1, *P.shape[1:]))])  # (N+1, K, F), for -1
     z = with_nothing[at, np.arange(P.shape[1])].sum(axis=2) + b  # (1), (B, T_out, F)
     return zero_padding(ACTIVATIONS[phi].forward(z), live)  # (2), (B, T_out, F)
 

@@ -23,107 +23,110 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from minilstm import kernels
 from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
 from minilstm.layers.windows import Windows
 from minilstm.tools.checks import check_arrays, check_choice, check_input, check_positive, check_steps
 
 
-def max_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Array, MaxPoolCache]:
-    """Run (1): x (B, T, D) to y (B, T_out, D), complex numbers by their real part. Cost: ``size`` passes over x."""
-    T_out = windows.count(x.shape[1])
-    frame = windows.frame(x, lengths, fill=-np.inf)  # (B, T_frame, D)
-    y = windows.tap(frame, 0, T_out)  # (B, T_out, D)
-    k_max = np.zeros(y.shape, np.min_scalar_type(windows.size))  # (B, T_out, D), small numbers: quick to compare
-    for k in range(1, windows.size):
-        x_k = windows.tap(frame, k, T_out)  # (B, T_out, D)
-        larger = (x_k.real > y.real) | np.isnan(x_k.real)  # (B, T_out, D)
-        y = np.where(larger, x_k, y) if np.iscomplexobj(y) else np.maximum(y, x_k)  # (1), and the same but faster
-        k_max = np.maximum(k_max, np.multiply(larger, k, dtype=k_max.dtype))  # (B, T_out, D)
-    y = zero_padding(without_empty_rows(y, x, lengths), windows.count(lengths))
-    return y, MaxPoolCache(k_max, lengths, windows, x.shape[1], x.dtype)
+def seen(x: Array, lengths: Lengths, windows: Windows) -> Array:
+    """Tell which of the B*T steps of x (B, T, D) each window sees: at (B, T_out, K), int32, -1 for none."""
+    B, T, _ = x.shape
+    at = windows.places(np.arange(B * T, dtype=np.int32).reshape(B, T), lengths)  # (B, T_out, K)
+    return zero_padding(at + 1, windows.count(lengths)) - 1  # (B, T_out, K), none behind a row's last window
+
+
+def max_pool_forward(x: Array, at: Array) -> tuple[Array, MaxPoolCache]:
+    """Run (1): x (B, T, D), of which windows see the steps ``at`` (B, T_out, K), to y (B, T_out, D).
+
+    Complex numbers count by their real part. Cost: K passes over y.
+    """
+    B, T, D = x.shape
+    y, at_max = max_pool_windows_forward(np.ascontiguousarray(x).reshape(B * T, D), at)  # (B, T_out, D) each
+    return y, MaxPoolCache(at_max, y, T)
+
+
+@kernels.twin(kernels.max_pool_windows_forward)
+def max_pool_windows_forward(rows: Array, at: Array) -> tuple[Array, Array]:
+    """Find the largest that each window sees, y (B, T_out, D), and in which row of ``rows`` (N, D) it stands.
+
+    at (B, T_out, K) tells which rows a window sees, -1 for none. The first of equals wins, and NaN over all.
+    """
+    with_nothing = np.concatenate([rows, np.zeros_like(rows, shape=(1, rows.shape[1]))])  # (N+1, D), for -1
+    y = np.zeros((*at.shape[:2], rows.shape[1]), rows.dtype)  # (B, T_out, D)
+    at_max = np.full(y.shape, -1, at.dtype)  # (B, T_out, D)
+    for k in range(at.shape[2]):
+        x_k, at_k = with_nothing[at[:, :, k]], at[:, :, k, None]  # (B, T_out, D), (B, T_out, 1)
+        larger = (at_max < 0) | (x_k.real > y.real) | np.isnan(x_k.real)  # (B, T_out, D)
+        larger &= at_k >= 0
+        y, at_max = np.where(larger, x_k, y), np.where(larger, at_k, at_max)  # (1), (B, T_out, D) each
+    return y, at_max
 
 
 def max_pool_backward(dy: Array, cache: MaxPoolCache) -> tuple[Array, Arrays]:
-    """Run (1'): dy (B, T_out, D) to dx (B, T, D). Cost: ``size`` passes over dy."""
-    k_max, lengths, windows, T, dtype = cache
-    check_arrays("MaxPooling1D", dtype, dy=(dy, k_max.shape))
-    B, T_out, D = k_max.shape
-    dy = zero_padding(dy, windows.count(lengths))
-    dframe = windows.frame(np.zeros((B, T, D), dy.dtype), lengths)  # (B, T_frame, D)
-    for k in range(windows.size):
-        windows.tap(dframe, k, T_out)[...] += dy * (k_max == k)  # (1')
-    return windows.unframe(dframe, lengths, T), {}
+    """Run (1'): dy (B, T_out, D) to dx (B, T, D), zero but for the steps that were largest. Cost: one pass over dy."""
+    at_max, y, T = cache
+    check_arrays("MaxPooling1D", y.dtype, dy=(dy, y.shape))
+    B, _, D = y.shape
+    return max_pool_windows_backward(np.ascontiguousarray(dy), at_max, B * T).reshape(B, T, D), {}
+
+
+@kernels.twin(kernels.max_pool_windows_backward)
+def max_pool_windows_backward(dy: Array, at_max: Array, N: int) -> Array:
+    """Undo :func:`max_pool_windows_forward`: the gradient of ``rows`` (N, D)."""
+    D = dy.shape[2]
+    drows = np.zeros((N + 1, D), dy.dtype)  # (N+1, D), the last for -1
+    np.add.at(drows, (at_max, np.arange(D)), dy)  # (1')
+    return drows[:N]
 
 
 class MaxPoolCache(NamedTuple):
     """What :func:`max_pool_backward` needs."""
 
-    k_max: Array  # (B, T_out, D): which tap of its window was largest; 0 if it is empty
-    lengths: Lengths  # (B,) or None
-    windows: Windows
+    at_max: Array  # (B, T_out, D): which of all B*T steps was largest, -1 where a window is empty
+    y: Array  # (B, T_out, D)
     T: int
-    dtype: np.dtype[Any]  # of x
 
 
-def average_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Array, AveragePoolCache]:
-    """Run (2): x (B, T, D) to y (B, T_out, D). Cost: ``size`` passes over x."""
-    B, T, _ = x.shape
-    T_out = windows.count(T)
-    frame = windows.frame(x, lengths)  # (B, T_frame, D)
-    within = windows.frame(np.ones((B, T, 1), x.real.dtype), lengths)  # (B, T_frame, 1), 0 around each row
-    taps = range(windows.size)
-    n = np.maximum(1, sum(windows.tap(within, k, T_out) for k in taps))  # (B, T_out, 1)
-    y = sum(windows.tap(frame, k, T_out) for k in taps) / n  # (2), (B, T_out, D)
-    return zero_padding(y, windows.count(lengths)), AveragePoolCache(n, lengths, windows, x.shape)
+def average_pool_forward(x: Array, at: Array) -> tuple[Array, AveragePoolCache]:
+    """Run (2): x (B, T, D), of which windows see the steps ``at`` (B, T_out, K), to y. Cost: K passes over y."""
+    B, T, D = x.shape
+    n = np.maximum(1, (at >= 0).sum(axis=2, keepdims=True)).astype(x.real.dtype)  # (B, T_out, 1)
+    rows = np.concatenate([x.reshape(B * T, D), np.zeros((1, D), x.dtype)])  # (B*T+1, D), the last for -1
+    y = sum(rows[at[:, :, k]] for k in range(at.shape[2])) / n  # (2), (B, T_out, D)
+    return y, AveragePoolCache(n, at, x.shape)
 
 
 def average_pool_backward(dy: Array, cache: AveragePoolCache) -> tuple[Array, Arrays]:
-    """Run (2'): dy (B, T_out, D) to dx (B, T, D). Cost: ``size`` passes over dy."""
-    n, lengths, windows, (B, T, D) = cache
-    T_out = n.shape[1]
-    check_arrays("AveragePooling1D", n.dtype, dy=(dy, (B, T_out, D)))
-    share = zero_padding(dy, windows.count(lengths)) / n  # (B, T_out, D)
-    dframe = windows.frame(np.zeros((B, T, D), dy.dtype), lengths)  # (B, T_frame, D)
-    for k in range(windows.size):
-        windows.tap(dframe, k, T_out)[...] += share  # (2')
-    return windows.unframe(dframe, lengths, T), {}
+    """Run (2'): dy (B, T_out, D) to dx (B, T, D). Cost: K passes over dy."""
+    n, at, (B, T, D) = cache
+    check_arrays("AveragePooling1D", n.dtype, dy=(dy, (*at.shape[:2], D)))
+    share, drows = dy / n, np.zeros((B * T + 1, D), dy.dtype)  # (B, T_out, D), (B*T+1, D), the last for -1
+    for k in range(at.shape[2]):
+        drows[at[:, :, k]] += share  # (2'); tap k of two windows is never the same step
+    return drows[:-1].reshape(B, T, D), {}
 
 
 class AveragePoolCache(NamedTuple):
     """What :func:`average_pool_backward` needs."""
 
     n: Array  # (B, T_out, 1): how many steps each window sees, but at least 1
-    lengths: Lengths  # (B,) or None
-    windows: Windows
+    at: Array  # (B, T_out, K): which of all B*T steps they are, -1 for none
     shape: tuple[int, ...]  # of x
 
 
-def global_max_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalMaxCache]:
+def global_max_forward(x: Array, lengths: Lengths) -> tuple[Array, MaxPoolCache]:
     """Run (1) over whole rows: x (B, T, D) to y (B, D)."""
-    T = x.shape[1]
-    frame = Windows(max(1, T)).frame(x, lengths, fill=-np.inf)  # (B, T or 1, D)
-    t_max = frame.real.argmax(axis=1)[:, None]  # (B, 1, D)
-    y = np.take_along_axis(frame, t_max, axis=1)[:, 0]  # (1), (B, D)
-    return without_empty_rows(y, x, lengths), GlobalMaxCache(t_max, lengths, T, x.dtype)
+    at = seen(x, lengths, Windows(1))  # (B, T or 1, 1): each step
+    y, cache = max_pool_forward(x, at.swapaxes(1, 2))
+    return y[:, 0], cache
 
 
-def global_max_backward(dy: Array, cache: GlobalMaxCache) -> tuple[Array, Arrays]:
-    """Run (1') over whole rows: dy (B, D) to dx (B, T, D), zero but for one step for each row and feature."""
-    t_max, lengths, T, dtype = cache
-    B, _, D = t_max.shape
-    check_arrays("GlobalMaxPooling1D", dtype, dy=(dy, (B, D)))
-    dframe = np.zeros((B, max(1, T), D), dy.dtype)  # (B, T or 1, D)
-    np.put_along_axis(dframe, t_max, dy[:, None], axis=1)  # (1')
-    return zero_padding(dframe, np.zeros(B, np.int64) if T == 0 else lengths)[:, :T], {}
-
-
-class GlobalMaxCache(NamedTuple):
-    """What :func:`global_max_backward` needs."""
-
-    t_max: Array  # (B, 1, D): which step was largest
-    lengths: Lengths  # (B,) or None
-    T: int
-    dtype: np.dtype[Any]  # of x
+def global_max_backward(dy: Array, cache: MaxPoolCache) -> tuple[Array, Arrays]:
+    """Run (1') over whole rows: dy (B, D) to dx (B, T, D)."""
+    B, _, D = cache.y.shape
+    check_arrays("GlobalMaxPooling1D", cache.y.dtype, dy=(dy, (B, D)))
+    return max_pool_backward(dy[:, None], cache)
 
 
 def global_average_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalAverageCache]:
@@ -146,16 +149,6 @@ class GlobalAverageCache(NamedTuple):
     n: Array  # (B, 1): how many steps each row has, but at least 1
     lengths: Lengths  # (B,) or None
     shape: tuple[int, ...]  # of x
-
-
-def without_empty_rows(y: Array, x: Array, lengths: Lengths) -> Array:
-    """Put 0 for the maximum over nothing, in rows of x (B, T, D) without a step."""
-    if x.shape[1] == 0:
-        return np.zeros_like(y)
-    if lengths is not None and not lengths.all():
-        y = y.copy()  # (B, T_out, D) or (B, D)
-        y[lengths == 0] = 0
-    return y
 
 
 class _Pooling1D(Layer):
@@ -181,7 +174,7 @@ class _Pooling1D(Layer):
     ) -> tuple[Array, Any]:
         """Compute y (B, T_out, D) from x (B, T, D)."""
         check_input(self, x, lengths, "B T D")
-        return type(self).pool(x, lengths, self.windows)
+        return type(self).pool(x, seen(x, lengths, self.windows))
 
     def out_lengths(self, lengths: Lengths) -> Lengths:
         """Count each row's windows."""

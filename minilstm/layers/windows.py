@@ -18,7 +18,7 @@ stride 2 and padding "same"::
     . f g h . . .        windows  .fg  gh.              left = max(0, 1*2 + 3 - 3) // 2 = 1
 
 ``tap`` k is the k-th step of all windows of all rows, one slice of the frame: tap 0 is . b d and . g (and what lies
-behind the second row's windows). ``unframe`` takes the rows out again.
+behind the second row's windows).
 """
 
 from __future__ import annotations
@@ -58,32 +58,26 @@ class Windows(NamedTuple):
             return np.full_like(n, self.span - 1)  # (B,)
         return np.maximum(0, (self.count(n) - 1) * self.stride + self.span - n) // 2  # (B,)
 
-    def frame(self, x: Array, lengths: Lengths, fill: float = 0.0) -> Array:
-        """Lay rows x (B, T, D) into a frame (B, T_frame, D), with ``fill`` around them."""
-        B, T, D = x.shape
+    def frame(self, index: Array, lengths: Lengths) -> Array:
+        """Lay rows ``index`` (B, T) into a frame (B, T_frame), with -1 around them."""
+        B, T = index.shape
         n = np.full(B, T) if lengths is None else lengths  # (B,)
         T_frame = max((self.count(T) - 1) * self.stride + self.span, T + self.left(n).max(initial=0))
-        frame = np.full((B, T_frame, D), fill, x.dtype)  # (B, T_frame, D)
+        frame = np.full((B, T_frame), -1, index.dtype)  # (B, T_frame)
         for b, start in enumerate(self.left(n)):
-            frame[b, start : start + n[b]] = x[b, : n[b]]
+            frame[b, start : start + n[b]] = index[b, : n[b]]
         return frame
 
-    def unframe(self, dframe: Array, lengths: Lengths, T: int) -> Array:
-        """Undo :meth:`frame`: take the gradient of x (B, T, D) out of that of the frame."""
-        B, _, D = dframe.shape
-        n = np.full(B, T) if lengths is None else lengths  # (B,)
-        dx = np.zeros((B, T, D), dframe.dtype)  # (B, T, D)
-        for b, start in enumerate(self.left(n)):
-            dx[b, : n[b]] = dframe[b, start : start + n[b]]
-        return dx
+    def tap(self, frame: Array, k: int, T_out: int) -> Array:
+        """Step k of all T_out windows: a view (B, T_out) into the frame."""
+        first = k * self.dilation
+        return frame[:, first : first + (T_out - 1) * self.stride + 1 : self.stride]  # (B, T_out)
 
     def places(self, index: Array, lengths: Lengths) -> Array:
-        """Tell what the taps see: at (B, T_out, K), entries of ``index`` (B, T), or -1 for the zeros around a row."""
-        T_out = self.count(index.shape[1])
-        frame = self.frame(index[:, :, None], lengths, fill=-1)[:, :, 0]  # (B, T_frame)
-        return np.stack([self.tap(frame, k, T_out) for k in range(self.size)], axis=2)  # (B, T_out, K)
+        """Tell what the taps see: at (B, T_out, K), entries of ``index`` (B, T), or -1 for the zeros around a row.
 
-    def tap(self, frame: Array, k: int, T_out: int) -> Array:
-        """Step k of all T_out windows: a view (B, T_out, D) into the frame, to read or to add to."""
-        first = k * self.dilation
-        return frame[:, first : first + (T_out - 1) * self.stride + 1 : self.stride]  # (B, T_out, D)
+        What stands there for the windows behind a row's last means nothing.
+        """
+        T_out = self.count(index.shape[1])
+        frame = self.frame(index, lengths)  # (B, T_frame)
+        return np.stack([self.tap(frame, k, T_out) for k in range(self.size)], axis=2)  # (B, T_out, K)
