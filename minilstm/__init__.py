@@ -45,7 +45,9 @@ from minilstm.layers import (
 from minilstm.model import Sequential
 from minilstm.optimizers import SGD, Adam, RMSprop
 from minilstm.text import Tokenizer, pad_sequences
+from minilstm.tools.checkpoint import ModelCheckpoint
 from minilstm.tools.diagnose import diagnose
+from minilstm.tools.guard import NotFiniteError
 
 __version__ = "0.1.0"
 
@@ -68,6 +70,8 @@ __all__ = [
     "History",
     "Layer",
     "MaxPooling1D",
+    "ModelCheckpoint",
+    "NotFiniteError",
     "RMSprop",
     "Sequential",
     "Tokenizer",

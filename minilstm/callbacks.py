@@ -2,19 +2,25 @@
 
 ``fit`` calls the methods below on every callback it is given, in order. The names are Keras's; any object that has
 some of them will do. ``logs`` holds the numbers so far: loss, accuracy, and at the end of an epoch val_loss and
-val_accuracy where there is validation data. A callback ends the training with ``self.model.stop_training = True``.
+val_accuracy where there is validation data, and grad_norm, the mean length of the gradient before clipping. A callback
+ends the training with ``self.model.stop_training = True``.
+
+A callback that is a context manager is entered before all that and left after it, whatever happens. One that has
+``state()``, which returns dicts, lists, arrays, numbers and text, and ``restore(state)`` is part of a checkpoint.
+Besides, ``fit`` tells ``on_run_begin(run)`` and ``on_run_progress(run)``, when all callbacks have heard of a batch or
+an epoch, to those who have to know the run itself: :class:`minilstm.ModelCheckpoint`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from tqdm import tqdm
 
-from minilstm.kernels import must_compile
 from minilstm.layer import Array
 from minilstm.tools.checks import check_number
 
@@ -82,6 +88,19 @@ class CallbackList:
             if hasattr(callback, method):
                 getattr(callback, method)(*arguments)
 
+    def __enter__(self) -> Self:
+        """Enter those that are context managers."""
+        with contextlib.ExitStack() as stack:
+            for callback in self.callbacks:
+                if hasattr(callback, "__exit__"):
+                    stack.enter_context(callback)
+            self.entered = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Leave them, the last one first."""
+        self.entered.__exit__(*error)
+
 
 class History(Callback):
     """The numbers of every epoch, as ``fit`` returns them.
@@ -100,6 +119,14 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, number in (logs or {}).items():
             self.history.setdefault(name, []).append(number)
+
+    def state(self) -> dict[str, Any]:
+        """Give the numbers so far."""
+        return {"epoch": self.epoch, "history": self.history}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the numbers of an earlier run."""
+        self.epoch, self.history = state["epoch"], state["history"]
 
 
 class EarlyStopping(Callback):
@@ -161,6 +188,15 @@ class EarlyStopping(Callback):
         if self.best_weights:
             self.model.set_weights(self.best_weights)
 
+    def state(self) -> dict[str, Any]:
+        """Give what was best, and when."""
+        return {name: getattr(self, name) for name in ("best", "best_epoch", "stopped_epoch", "best_weights")}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what was best in an earlier run."""
+        self.best, self.best_epoch, self.stopped_epoch = state["best"], state["best_epoch"], state["stopped_epoch"]
+        self.best_weights = state["best_weights"]
+
 
 class Progress(Callback):
     """What one sees while training: a bar with the time left (``verbose`` 1), then a line for each epoch.
@@ -170,11 +206,15 @@ class Progress(Callback):
 
     def __init__(self, verbose: int) -> None:
         self.verbose = verbose
+        self.bar = tqdm(disable=True)
 
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Say what the first run ever waits for."""
-        if must_compile():
-            print("compiling the numba kernels, once on this machine: about 10 seconds", flush=True)
+    def __enter__(self) -> Self:
+        """Draw nothing yet."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Take the bar away where training broke off."""
+        self.bar.close()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Draw the bar."""
@@ -190,7 +230,7 @@ class Progress(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Move the bar."""
         self.bar.set_postfix(_readable(logs), refresh=False)
-        self.bar.update()
+        self.bar.update(batch + 1 - self.bar.n)  # a run that goes on begins further on
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Replace the bar by a line."""

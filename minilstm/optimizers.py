@@ -15,11 +15,13 @@ all gradients together is above ``global_clipnorm``, all are scaled down to it, 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from minilstm import kernels
 from minilstm.layer import Array, Arrays
 from minilstm.tools.checks import by_name, check_arrays, check_number, check_same
 from minilstm.words import RowGradient
@@ -56,8 +58,11 @@ class Optimizer:
         other.iterations, other.state = 0, {slot: {} for slot in self.slots}
         return other
 
-    def step(self, params: Arrays, grads: Mapping[str, Array | RowGradient]) -> None:
-        """Move every parameter, in place, by its gradient of the same name and shape, or a RowGradient."""
+    def step(self, params: Arrays, grads: Mapping[str, Array | RowGradient], norm: float | None = None) -> None:
+        """Move every parameter, in place, by its gradient of the same name and shape, or a RowGradient.
+
+        ``norm`` is the :func:`global_norm` of ``grads`` where it is known already.
+        """
         check_same("grads", params, grads)
         split: dict[str, tuple[Any, Array]] = {}  # each gradient, and the rows that it is for
         for name, p in params.items():
@@ -67,7 +72,8 @@ class Optimizer:
             split[name] = at, g
         scale = 1.0
         if self.global_clipnorm is not None:
-            scale = min(1.0, self.global_clipnorm / max(global_norm(g for _, g in split.values()), 1e-30))
+            norm = global_norm(grads.values()) if norm is None else norm
+            scale = min(1.0, self.global_clipnorm / max(norm, 1e-30))
         self.iterations += 1
         for name, p in params.items():
             for slot in self.slots:
@@ -80,9 +86,13 @@ class Optimizer:
         raise NotImplementedError
 
 
-def global_norm(grads: Iterable[Array]) -> float:
-    """Compute the length of all gradients laid end to end; summed in float64, where float32 might overflow."""
-    return float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in grads)))
+def global_norm(grads: Iterable[Array | RowGradient]) -> float:
+    """Compute the length of all gradients laid end to end; where a sum overflows in their dtype, in float64."""
+    total = 0.0
+    for g in (g.rows if isinstance(g, RowGradient) else g for g in grads):
+        square = float(np.vdot(g, g))
+        total += square if math.isfinite(square) else float(np.sum(np.square(g, dtype=np.float64)))
+    return math.sqrt(total)
 
 
 class SGD(Optimizer):
@@ -128,9 +138,20 @@ class RMSprop(Optimizer):
     def update(self, p: Array, at: Any, g: Array, *slots: Array) -> None:
         """Make one step of (2)."""
         (v,) = slots
+        if at is not ALL:
+            rmsprop_rows(p, v, at, g, self.learning_rate, self.rho, self.epsilon)
+            return
         v *= self.rho
-        v[at] += (1 - self.rho) * g * g
-        p[at] -= self.learning_rate * g / np.sqrt(v[at] + self.epsilon)
+        v += (1 - self.rho) * g * g
+        p -= self.learning_rate * g / np.sqrt(v + self.epsilon)
+
+
+@kernels.twin(kernels.rmsprop_rows)
+def rmsprop_rows(p: Array, v: Array, at: Array, g: Array, rate: float, rho: float, epsilon: float) -> None:
+    """Make one step of (2), where g (N, D) is the gradient of the rows ``at`` (N,) of p (V, D), 0 that of others."""
+    v *= rho
+    v[at] += (1 - rho) * g * g
+    p[at] -= rate * g / np.sqrt(v[at] + epsilon)
 
 
 class Adam(Optimizer):

@@ -8,7 +8,7 @@ Names, defaults and results are those of Keras 2: ``Tokenizer`` and ``pad_sequen
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +17,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from minilstm import kernels
 from minilstm.layer import Array
+from minilstm.tools.checks import check_choice, check_positive
+from minilstm.tools.door import as_array, plain
 
 UTF8 = ("utf-8", "surrogatepass")  # takes any str, even one with half a surrogate pair
 WORD_END, TEXT_END = b"\xff", b"\xfe"  # no character has these bytes in UTF-8
@@ -67,7 +69,7 @@ class Tokenizer:
 
     Raises:
         ValueError: ``num_words`` is less than 2, or ``split`` is empty.
-        TypeError: ``num_words`` is no whole number.
+        TypeError: ``num_words`` is no whole number; ``filters``, ``split`` or ``oov_token`` is no str.
     """
 
     def __init__(
@@ -82,6 +84,9 @@ class Tokenizer:
             raise TypeError(f"num_words must be a whole number or None, got {num_words!r}")
         if num_words is not None and num_words < 2:
             raise ValueError(f"num_words must be at least 2, since id 0 is no word, got {num_words}")
+        for name, value in (("filters", filters), ("split", split), ("oov_token", oov_token)):
+            if not isinstance(value, str) and (name, value) != ("oov_token", None):
+                raise TypeError(f"{name} must be a str, got {value!r:.60}")
         if not split:
             raise ValueError(f"split must be at least one character, got {split!r}")
         self.num_words = num_words
@@ -140,11 +145,16 @@ class Tokenizer:
 
         Raises:
             ValueError: ``fit_on_texts`` has not been called.
+            TypeError: ``sequences`` is no list of lists of whole numbers.
         """
         words = {index: word for word, index in self._known_words().items()}
-        if self.oov_token is None:
-            return [" ".join(words[index] for index in ids if index in words) for ids in sequences]
-        return [" ".join(words.get(index, self.oov_token) for index in ids) for ids in sequences]
+        try:
+            texts = [[words.get(index, self.oov_token) for index in ids] for ids in sequences]
+        except TypeError as error:
+            raise TypeError(
+                f"sequences must be a list of lists of ids, as texts_to_sequences gives: {error}"
+            ) from error
+        return [" ".join(word for word in text if word is not None) for text in texts]
 
     def texts_to_matrix(self, texts: Iterable[str], mode: str = "binary") -> NDArray[np.float64]:
         """Describe each of N texts by the words in it, whatever their order: a "bag of words".
@@ -157,8 +167,7 @@ class Tokenizer:
             ValueError: ``mode`` is none of these, or ``fit_on_texts`` has not been called.
             TypeError: as for ``fit_on_texts``.
         """
-        if mode not in ("binary", "count", "freq", "tfidf"):
-            raise ValueError(f"mode must be 'binary', 'count', 'freq' or 'tfidf', got {mode!r}")
+        check_choice("mode", mode, "binary", "count", "freq", "tfidf")
         sequences = self.texts_to_sequences(texts)
         matrix = np.zeros((len(sequences), self.num_words or len(self.word_index) + 1))
         for row, ids in zip(matrix, sequences, strict=True):
@@ -184,12 +193,16 @@ class Tokenizer:
         """Yield the texts in chunks as ``number_words`` takes them."""
         if isinstance(texts, str):
             raise TypeError("texts must be a list of texts, got one str: put it in a list, [text]")
+        try:
+            numbered = enumerate(texts)
+        except TypeError as error:
+            raise TypeError(f"texts must be a list of texts, got a {type(texts).__name__}") from error
         blanks = str.maketrans(dict.fromkeys(self.filters, self.split))
         signs, table = {*map(chr, blanks), self.split}, None
         if signs <= {*map(chr, range(128))}:  # as nearly always: exchanging bytes is faster than exchanging characters
             table = bytes(WORD_END[0] if chr(code) in signs else code for code in range(256))
         split, chunk = self.split.encode(*UTF8), bytearray()
-        for n, text in enumerate(texts):
+        for n, text in numbered:
             if not isinstance(text, str):
                 raise TypeError(f"texts[{n}] must be a str, got {type(text).__name__}: pass a list of texts")
             cased = text.lower() if self.lower else text
@@ -223,29 +236,47 @@ def pad_sequences(
     LSTM ends on a word, "post" behind it. ``truncating="pre"`` cuts a long one at its start, "post" at its end.
 
     Raises:
-        ValueError: ``maxlen`` is less than 1, or ``padding`` or ``truncating`` is neither "pre" nor "post".
+        ValueError: ``maxlen`` is less than 1, ``padding`` or ``truncating`` is neither "pre" nor "post", or a number
+            does not fit ``dtype``.
         TypeError: a sequence is text or a single number.
     """
-    for name, side in (("padding", padding), ("truncating", truncating)):
-        if side not in ("pre", "post"):
-            raise ValueError(f"{name} must be 'pre' or 'post', got {side!r}")
-    if maxlen is not None and maxlen < 1:
-        raise ValueError(f"maxlen must be at least 1, or None for the longest sequence, got {maxlen}")
-    for n, sequence in enumerate(sequences):
-        if isinstance(sequence, str) or not hasattr(sequence, "__len__"):
-            remedy = "pass a list of lists of ids, as Tokenizer.texts_to_sequences returns"
-            raise TypeError(f"sequences[{n}] must be a list of numbers, got {sequence!r:.40}: {remedy}")
-    length = max(map(len, sequences), default=0) if maxlen is None else maxlen
-    whole = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else None
-    padded = np.full((len(sequences), length), value, dtype=dtype)
-    for row, sequence in zip(padded, sequences, strict=True):
-        kept = np.asarray(sequence[-length:] if truncating == "pre" else sequence[:length])
-        if kept.size and kept.dtype.kind not in "fiub":
-            raise TypeError(f"sequences must hold numbers, got {kept.dtype}: see Tokenizer.texts_to_sequences")
+    check_choice("padding", padding, "pre", "post")
+    check_choice("truncating", truncating, "pre", "post")
+    if maxlen is not None:
+        check_positive("pad_sequences", maxlen=maxlen)
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"value must be a number, got {value!r:.40}")
+    rows = [_numbers(n, sequence) for n, sequence in enumerate(plain("sequences", sequences))]
+    length = max(map(len, rows), default=0) if maxlen is None else maxlen
+    try:
+        info = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else np.finfo(dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"dtype is {dtype!r:.40}, expected one of whole or floating-point numbers") from error
+    whole = info if isinstance(info, np.iinfo) else None
+    if whole and (not whole.min <= value <= whole.max or value != int(value)):
+        raise ValueError(f"value={value!r} is no number of {whole.dtype}: give a dtype")
+    padded = np.full((len(rows), length), value, dtype)  # (N, maxlen)
+    for row, sequence in zip(padded, rows, strict=True):
+        kept = sequence[-length:] if truncating == "pre" else sequence[:length]
         if whole and kept.size and not (whole.min <= kept.min() <= kept.max() <= whole.max):
             raise ValueError(f"sequences go from {kept.min()} to {kept.max()}, too far for {whole.dtype}: give a dtype")
+        if whole and (kept != np.floor(kept)).any():
+            raise ValueError(f"sequences hold fractions, which {whole.dtype} would cut off: give dtype='float32'")
         if padding == "pre":
             row[length - len(kept) :] = kept
         else:
             row[: len(kept)] = kept
     return padded
+
+
+def _numbers(n: int, sequence: Any) -> Array:
+    """Make an array of sequence number n, or raise a TypeError where it is something else."""
+    if isinstance(sequence, (str, Mapping, Set)) or not hasattr(sequence, "__len__"):
+        remedy = "pass a list of lists of ids, as Tokenizer.texts_to_sequences returns"
+        raise TypeError(f"sequences[{n}] must be a list of numbers, got {sequence!r:.40}: {remedy}")
+    row = as_array(f"sequences[{n}]", sequence)
+    if row.ndim != 1:
+        raise ValueError(f"sequences[{n}] has shape {row.shape}, expected a list of numbers")
+    if row.size and row.dtype.kind not in "fiub":
+        raise TypeError(f"sequences must hold numbers, got {row.dtype}: see Tokenizer.texts_to_sequences")
+    return row

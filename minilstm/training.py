@@ -8,11 +8,14 @@ A step of training, for one batch::
     grads = model.backward(dp, caches)         and seen from every weight
     optimizer.step(model.params, grads)
 
+Where the loss or a gradient is no finite number, the step is not made; :mod:`minilstm.tools.guard` says why not.
+
 **Shards.** The rows of a batch do not meet before their gradients are added up. So a batch is worked on in shards of
 some 16 rows, by as many threads as there are cores, and the gradients of the shards are summed.
 
 The loss and accuracy shown while training are means over the epoch's steps: taken while the weights still moved, and
 with dropout on. ``val_loss`` and ``val_accuracy`` are taken at its end, without; so the two do not compare exactly.
+``grad_norm`` is the mean length of the gradient, before clipping.
 
 **Batches by length.** A batch is padded to its longest review, and every padded step is wasted. So reviews of
 similar length go into a batch together: shuffle all, sort within pools of 50 batches, shuffle the batches.
@@ -21,11 +24,13 @@ similar length go into a batch together: shuffle all, sort within pools of 50 ba
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,15 +40,16 @@ from tqdm import tqdm
 from minilstm.callbacks import CallbackList, History, Progress
 from minilstm.layer import Array, Lengths, Words
 from minilstm.losses import Loss
-from minilstm.optimizers import Optimizer
+from minilstm.optimizers import Optimizer, global_norm
 from minilstm.tools.checks import check_positive
 from minilstm.tools.door import Rows, check_labels, split_off, take_validation
+from minilstm.tools.guard import NotFiniteError, explain
 from minilstm.words import add_up
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
 
-SHARD = 16  # rows that a thread works on at a time: fewer waste its time, more leave other threads without work
+SHARD = 16  # rows that a thread works on at a time, at least, and from 64 rows a batch on twice as many
 POOL = 50  # batches sorted by length together: more saves padding, fewer mixes better
 
 
@@ -67,19 +73,23 @@ def shards(lengths: Array, rows: Array) -> list[Array]:
     The number of threads plays no part here. So it changes no result.
     """
     rows = rows[np.argsort(-lengths[rows], kind="stable")]  # (B,)
-    S = max(1, len(rows) // SHARD)
+    S = max(1, min(len(rows) // SHARD, max(2, len(rows) // (2 * SHARD))))
     return [rows[s::S] for s in range(S)]
 
 
 @contextlib.contextmanager
-def threads() -> Iterator[Run]:
-    """Give a ``map`` whose work MINILSTM_THREADS threads share, or as many as there are cores; BLAS starts none."""
+def threads() -> Iterator[Map]:
+    """Give a ``map`` whose work MINILSTM_THREADS threads share, or as many as there are cores; BLAS starts none.
+
+    The threads warn of an overflow as the caller's ``np.errstate`` has it.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     count = os.environ.get("MINILSTM_THREADS", str(cores))
     if not count.isdecimal() or count == "0":
         raise ValueError(f"MINILSTM_THREADS is {count!r}, expected a whole number of at least 1")
     keep_memory()
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(int(count)) as pool:
+    errors = np.geterr()
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(int(count), initializer=lambda: np.seterr(**errors)) as pool:
         yield map if count == "1" else pool.map
 
 
@@ -90,6 +100,7 @@ def keep_memory() -> None:
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-8, 1)  # M_ARENA_MAX: one store for all threads, since that of a single thread ends at 64 MB
         mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD: only larger blocks are given back at once
         mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD: give the rest back only beyond a GB
 
@@ -126,6 +137,7 @@ def fit(
     Raises:
         TypeError: see :class:`minilstm.tools.door.Rows` and :func:`minilstm.tools.door.check_labels`.
         ValueError: likewise; also a model that is not compiled.
+        NotFiniteError: loss or gradient became NaN or infinite. A ValueError; the weights are those before that step.
     """
     loss, optimizer = check_compiled(model)
     check_positive("fit", batch_size=batch_size, epochs=epochs)
@@ -141,32 +153,78 @@ def fit(
     everyone = [history, *(callbacks or []), *([Progress(verbose)] if verbose else [])]
     params = {"epochs": epochs, "steps": math.ceil(len(data) / batch_size), "verbose": verbose}
     call = CallbackList(everyone, model, params)
+    run = Run(model, data, y, held_out, batch_size, epochs, shuffle, call)
     model.stop_training = False
-    call("on_train_begin", {})
-    logs: dict[str, float] = {}
-    with threads() as run:
-        for epoch in range(epochs):
-            call("on_epoch_begin", epoch, {})
-            totals = Totals(model, loss)
-            if shuffle:
-                order = batches(data.lengths, batch_size, model.rng)
-            else:
-                order = iter(np.split(np.arange(len(data)), range(batch_size, len(data), batch_size)))
-            for batch, rows in enumerate(order):
-                call("on_train_batch_begin", batch, {})
+    with np.errstate(over="ignore", invalid="ignore"), threads() as each, call:
+        call("on_train_begin", {})
+        call("on_run_begin", run)  # a checkpoint puts the run where it stood
+        while not run.done:
+            if run.batch == 0:
+                call("on_epoch_begin", run.epoch, {})
+            for rows in run.order():
+                call("on_train_batch_begin", run.batch, {})
                 shares = [Shard(*data.batch(part), y[part]) for part in shards(data.lengths, rows)]
-                for shard, p in zip(shares, train_step(model, loss, optimizer, shares, run), strict=True):
-                    totals.add(p, shard.y)
-                call("on_train_batch_end", batch, totals.means())
-            logs = totals.means()
+                run.add(*train_step(model, loss, optimizer, shares, each, run))
+                call("on_train_batch_end", run.batch - 1, means(run.sums, model))
+                call("on_run_progress", run)
+            run.logs = means(run.sums, model)
             if held_out is not None:
-                held = means(model, loss, *held_out, batch_size, verbose=0)
-                logs |= {f"val_{name}": number for name, number in held.items()}
-            call("on_epoch_end", epoch, logs)
-            if model.stop_training:
-                break
-    call("on_train_end", logs)
+                held = means(score(model, loss, *held_out, batch_size, verbose=0), model)
+                run.logs |= {f"val_{name}": number for name, number in held.items()}
+            run.logs["grad_norm"] = run.norms / run.batch
+            call("on_epoch_end", run.epoch, run.logs)
+            run.next_epoch()
+            call("on_run_progress", run)
+        call("on_train_end", run.logs)
     return history
+
+
+@dataclass
+class Run:
+    """A run of ``fit``: what it works on, and where it stands."""
+
+    model: Sequential
+    data: Rows
+    y: Array  # (N, K)
+    held_out: tuple[Rows, Array] | None
+    batch_size: int
+    epochs: int
+    shuffle: bool
+    call: CallbackList
+    epoch: int = 0  # the one that runs, counted from 0
+    batch: int = 0  # how many of its batches are done
+    sums: Array = field(default_factory=lambda: np.zeros(3))  # over them, see sums_of
+    norms: float = 0.0  # likewise, of the lengths of the gradients
+    logs: dict[str, float] = field(default_factory=dict)  # the numbers of the last epoch that ended
+    rng_state: dict[str, Any] = field(default_factory=dict)  # of model.rng when the order of the batches was drawn
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do; a wish to stop is granted after the epoch."""
+        return self.epoch >= self.epochs or (self.model.stop_training and self.batch == 0)
+
+    def order(self) -> list[Array]:
+        """List the batches that are left of the epoch, each as row numbers (B,)."""
+        N, B, rng = len(self.data), self.batch_size, self.model.rng
+        if not self.shuffle:
+            return np.split(np.arange(N), range(B, N, B))[self.batch :]
+        if self.batch:  # the order was drawn before the run broke off: draw the same again
+            rng = copy.deepcopy(rng)
+            rng.bit_generator.state = self.rng_state
+        self.rng_state = dict(rng.bit_generator.state)
+        return list(batches(self.data.lengths, B, rng))[self.batch :]
+
+    def add(self, sums: Array, norm: float) -> None:
+        """Count a batch."""
+        self.batch, self.sums, self.norms = self.batch + 1, self.sums + sums, self.norms + norm
+
+    def next_epoch(self) -> None:
+        """Go on to the next epoch."""
+        self.epoch, self.batch, self.sums, self.norms = self.epoch + 1, 0, np.zeros(3), 0.0
+
+    def __str__(self) -> str:
+        """Name the step that is being made."""
+        return f"epoch {self.epoch + 1}, batch {self.batch + 1}"
 
 
 def check_compiled(model: Sequential) -> tuple[Loss, Optimizer]:
@@ -176,8 +234,8 @@ def check_compiled(model: Sequential) -> tuple[Loss, Optimizer]:
     return model.loss, model.optimizer
 
 
-Run = Callable[..., Iterable[Any]]
-"""What runs a function on every shard: ``map``, or that of :func:`threads`."""
+Map = Callable[..., Iterable[Any]]
+"""What applies a function to every shard: ``map``, or that of :func:`threads`."""
 
 
 class Shard(NamedTuple):
@@ -189,9 +247,16 @@ class Shard(NamedTuple):
 
 
 def train_step(
-    model: Sequential, loss: Loss, optimizer: Optimizer, batch: Sequence[Shard], run: Run = map
-) -> list[Array]:
-    """Make one step of training, as at the head of this file; return the predictions p of each shard before it."""
+    model: Sequential, loss: Loss, optimizer: Optimizer, batch: Sequence[Shard], each: Map = map, where: Any = "fit"
+) -> tuple[Array, float]:
+    """Make one step of training, as at the head of this file.
+
+    Returns:
+        The :func:`sums_of` the batch, (3,), and the norm of the gradient before clipping.
+
+    Raises:
+        NotFiniteError: loss or gradient is not finite. Nothing was moved; the message begins with ``where``.
+    """
     B = sum(len(shard.y) for shard in batch)
     seeds = model.rng.integers(2**63, size=len(batch))  # (shards,), for dropout
 
@@ -199,29 +264,27 @@ def train_step(
         x, lengths, y = shard
         p, caches = model.forward(x, lengths, train=True, rng=np.random.default_rng(seed))  # p (B, K)
         dp = loss.backward(p, y) * y.dtype.type(len(y) / B)  # the loss is a mean over the batch, (B, K)
-        return p, model.backward(dp, caches)
+        return sums_of(loss, p, y), model.backward(dp, caches)
 
-    done = list(run(work, batch, seeds))
-    optimizer.step(model.params, {name: add_up([grads[name] for _, grads in done]) for name in model.params})
-    return [p for p, _ in done]
+    done = list(each(work, batch, seeds))
+    sums = add_up([part for part, _ in done])  # (3,)
+    grads = {name: add_up([grads[name] for _, grads in done]) for name in model.params}
+    norm = global_norm(grads.values())
+    if not math.isfinite(sums[1] + norm):
+        raise NotFiniteError(f"{where}: {explain(model, loss, batch, seeds, grads)}")
+    optimizer.step(model.params, grads, norm)
+    return sums, norm
 
 
-class Totals:
-    """Sums over batches that become the means of an epoch."""
+def sums_of(loss: Loss, p: Array, y: Array) -> Array:
+    """For predictions p (B, K) and truth y (B, K): how many, the sum of their losses, and how many are right, (3,)."""
+    return len(p) * np.array([1.0, float(loss.forward(p, y)), loss.accuracy(p, y)])  # (3,)
 
-    def __init__(self, model: Sequential, loss: Loss) -> None:
-        self.loss, self.metrics = loss, model.metrics
-        self.count, self.sums = 0, np.zeros(2)
 
-    def add(self, p: Array, y: Array) -> None:
-        """Count the batch with predictions p (B, K) and truth y (B, K)."""
-        self.count += len(p)
-        self.sums += len(p) * np.array([float(self.loss.forward(p, y)), self.loss.accuracy(p, y)])
-
-    def means(self) -> dict[str, float]:
-        """Loss, and accuracy if it was asked for, a sample."""
-        loss, accuracy = (self.sums / self.count).tolist()
-        return {"loss": loss, "accuracy": accuracy} if self.metrics else {"loss": loss}
+def means(sums: Array, model: Sequential) -> dict[str, float]:
+    """Turn sums (3,), over any number of batches, into loss, and accuracy if it was asked for, a sample."""
+    _, loss, accuracy = (sums / sums[0]).tolist()
+    return {"loss": loss, "accuracy": accuracy} if model.metrics else {"loss": loss}
 
 
 def predict(model: Sequential, x: Any, batch_size: int = 32, verbose: int = 1) -> Array:
@@ -252,23 +315,21 @@ def evaluate(model: Sequential, x: Any, y: Any, batch_size: int = 32, verbose: i
     check_positive("evaluate", batch_size=batch_size)
     loss, _ = check_compiled(model)
     data = Rows(model, x)
-    return list(means(model, loss, data, check_labels(model, loss, y, len(data)), batch_size, verbose).values())
+    y = check_labels(model, loss, y, len(data))
+    return list(means(score(model, loss, data, y, batch_size, verbose), model).values())
 
 
-def means(model: Sequential, loss: Loss, data: Rows, y: Array, batch_size: int, verbose: int) -> dict[str, float]:
-    """Compute loss and metrics over all of ``data``, of which y (N, K) is the truth."""
-    totals = Totals(model, loss)
-    for rows, p in outputs(model, data, batch_size, "evaluate", verbose):
-        totals.add(p, y[rows])
-    return totals.means()
+def score(model: Sequential, loss: Loss, data: Rows, y: Array, batch_size: int, verbose: int) -> Array:
+    """Compute :func:`sums_of` all of ``data``, of which y (N, K) is the truth."""
+    return add_up([sums_of(loss, p, y[rows]) for rows, p in outputs(model, data, batch_size, "evaluate", verbose)])
 
 
 def outputs(model: Sequential, data: Rows, batch_size: int, title: str, verbose: int) -> Iterator[tuple[Array, Array]]:
     """Yield row numbers (B,) and the model's outputs for them (B, K), a batch at a time, shortest first."""
     hidden = None if verbose else True  # None: hidden where nobody looks at a terminal
     bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=hidden)
-    with threads() as run, bar:
+    with threads() as each, bar:
         for rows in batches(data.lengths, batch_size):
             parts = shards(data.lengths, rows)
-            yield from zip(parts, run(lambda part: model.forward(*data.batch(part))[0], parts), strict=True)
+            yield from zip(parts, each(lambda part: model.forward(*data.batch(part))[0], parts), strict=True)
             bar.update(len(rows))

@@ -12,6 +12,7 @@ from hypothesis import settings
 
 settings.register_profile("ordinary", max_examples=25, derandomize=True, deadline=None)
 settings.register_profile("thorough", max_examples=1000, deadline=None)
+settings.register_profile("scheduled", max_examples=500, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ordinary"))
 
 

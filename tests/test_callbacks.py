@@ -9,7 +9,7 @@ import pytest
 from tqdm import tqdm
 
 from minilstm import Callback, Dense, EarlyStopping, Sequential
-from minilstm.callbacks import History, Progress
+from minilstm.callbacks import History
 from minilstm.optimizers import SGD
 
 X = np.random.default_rng(0).standard_normal((20, 3))
@@ -54,7 +54,7 @@ def test_methods_are_called_in_order_with_the_numbers_so_far():
         "batch 0 end ['accuracy', 'loss']",
         "batch 1 begin",
         "batch 1 end ['accuracy', 'loss']",
-        "epoch 0 end ['accuracy', 'loss', 'val_accuracy', 'val_loss']",
+        "epoch 0 end ['accuracy', 'grad_norm', 'loss', 'val_accuracy', 'val_loss']",
         "train end",
     ]
     assert spy.model is m
@@ -70,6 +70,27 @@ def test_any_object_with_some_of_the_methods_will_do():
     assert m.fit(X, Y, epochs=9, verbose=0, callbacks=[Stop()]).epoch == [0, 1]
 
 
+def test_a_callback_that_is_a_context_manager_is_left_whatever_happens():
+    calls = []
+
+    class Managed(Callback):
+        def __init__(self, name):
+            self.name = name
+
+        def __enter__(self):
+            calls.append(f"enter {self.name}")
+
+        def __exit__(self, kind, *_):
+            calls.append(f"leave {self.name} {kind and kind.__name__}")
+
+        def on_train_batch_end(self, batch, logs=None):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        model().fit(X, Y, verbose=0, callbacks=[Managed("one"), Managed("two")])
+    assert calls == ["enter one", "enter two", "leave two RuntimeError", "leave one RuntimeError"]
+
+
 @pytest.mark.parametrize("wrong", [EarlyStopping, "early", 3])
 def test_a_class_or_a_name_is_no_callback(wrong):
     with pytest.raises(TypeError, match="is no callback; give objects that have methods"):
@@ -82,7 +103,11 @@ def test_history_holds_one_number_an_epoch_and_fit_returns_it():
     assert isinstance(history, History)
     assert history is m.history
     assert history.epoch == [0, 1, 2]
-    assert [len(numbers) for numbers in history.history.values()] == [3, 3]
+    assert {name: len(numbers) for name, numbers in history.history.items()} == {
+        "loss": 3,
+        "accuracy": 3,
+        "grad_norm": 3,
+    }
 
 
 def play(stopping, numbers, monitor="val_loss"):
@@ -124,7 +149,7 @@ def test_early_stopping_puts_the_best_weights_back():
 
 
 def test_early_stopping_on_a_number_that_is_not_there_says_what_is():
-    with pytest.raises(ValueError, match="'val_loss' is not among loss, accuracy; give fit validation_data"):
+    with pytest.raises(ValueError, match="'val_loss' is not among loss, accuracy, grad_norm; give fit validation_data"):
         model().fit(X, Y, verbose=0, callbacks=[EarlyStopping()])
     with pytest.raises(ValueError, match="mode='up' is unknown"):
         EarlyStopping(mode="up")
@@ -161,9 +186,3 @@ def test_a_terminal_gets_a_bar_with_time_left_loss_and_accuracy(monkeypatch):
     assert "loss=" in screen.getvalue()
     assert "accuracy=" in screen.getvalue()
     assert "<00:0" in screen.getvalue()
-
-
-def test_the_first_run_ever_says_what_it_waits_for(monkeypatch, capsys):
-    monkeypatch.setattr("minilstm.callbacks.must_compile", lambda: True)
-    Progress(1).on_train_begin()
-    assert "compiling the numba kernels" in capsys.readouterr().out

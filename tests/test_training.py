@@ -1,13 +1,28 @@
 """Training learns, repeats bit for bit, takes reviews of any length, and says what is wrong with its input."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minilstm import LSTM, Conv1D, Dense, Dropout, EarlyStopping, Embedding, MaxPooling1D, Sequential, pad_sequences
+from minilstm import (
+    LSTM,
+    Callback,
+    Conv1D,
+    Dense,
+    Dropout,
+    EarlyStopping,
+    Embedding,
+    Layer,
+    MaxPooling1D,
+    NotFiniteError,
+    Sequential,
+    pad_sequences,
+)
 from minilstm.losses import BinaryCrossentropy
-from minilstm.optimizers import Adam
+from minilstm.optimizers import SGD, Adam
 from minilstm.training import batches
 
 
@@ -155,7 +170,7 @@ def test_validation_split_holds_out_the_end():
     a = one.fit(X, Y, epochs=1, verbose=0, validation_split=0.25).history
     b = two.fit(X[:45], Y[:45], epochs=1, verbose=0, validation_data=(X[45:], Y[45:])).history
     assert a == b
-    assert set(a) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert set(a) == {"loss", "accuracy", "val_loss", "val_accuracy", "grad_norm"}
 
 
 def test_shuffle_false_keeps_the_order_of_the_batches():
@@ -234,6 +249,110 @@ def test_numbers_too_large_for_the_dtype_are_refused():
     model.compile(loss="mse")
     with pytest.raises(ValueError, match="y holds NaN, infinity or what is too large for float32"):
         model.fit(np.ones((2, 3)), [0, 1e300], verbose=0)
+
+
+# NaN and infinity
+
+
+class Poisoned(Layer):
+    """Pass everything on, but give back a gradient of NaN from the third batch on."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x, lengths=None, train=False, rng=None):
+        return x, None
+
+    def backward(self, dy, cache):
+        self.calls += 1
+        return (dy * np.float32(np.nan) if self.calls > 2 else dy), {}
+
+
+def stopped(model, x=X, y=Y, **settings):
+    """Fit until it stops at a number that is not finite; return the message. The weights are the last good ones."""
+    weights = []
+
+    class Watch(Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            weights[:] = model.get_weights()
+
+    with pytest.raises(NotFiniteError) as caught:
+        model.fit(x, y, verbose=0, **{"batch_size": 10, "callbacks": [Watch()]} | settings)
+    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(weights, model.get_weights(), strict=True))
+    assert isinstance(caught.value, ValueError)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("planted", ["embedding.E", "lstm.U", "dense.b"])
+def test_weights_that_are_not_finite_are_named(planted):
+    model = small()
+    model.params[planted].flat[-1] = np.nan
+    message = stopped(model)
+    assert f"epoch 1, batch 1: the weights {planted} hold NaN or infinity already" in message
+    assert model.optimizer.iterations == 0
+
+
+def regression(optimizer, scale=1.0, *layers):
+    model = Sequential([*layers, Dense(3), Dense(1)], seed=0)
+    model.compile(loss="mse", optimizer=optimizer)
+    x = np.random.default_rng(0).standard_normal((60, 5)) * scale
+    return model, x, x[:, 0]
+
+
+def test_a_huge_learning_rate_stops_with_step_layer_cause_and_remedy():
+    message = stopped(*regression(SGD(1e6)), epochs=9)
+    assert re.match(r"epoch 1, batch \d: (going forward, dense|the loss of what dense)", message)
+    assert re.search(r"Weights go up to .*e\+.*the learning rate, 1e\+06, is too high; take a tenth of it", message)
+    assert message.endswith("give the optimiser global_clipnorm=1.0")
+
+
+def test_samples_that_are_too_large_are_named():
+    assert "x goes up to 2.4e+30; scale it to about -1 to 1" in stopped(*regression(SGD(), 1e30))
+
+
+def test_an_lstm_that_grows_without_limit_is_named():
+    model = Sequential([Embedding(20, 4), LSTM(6, "relu"), Dense(1, "sigmoid")], seed=0)
+    model.compile()
+    model.params["lstm.U"][:] = 1e8
+    message = stopped(model)
+    assert "lstm made NaN or infinity" in message
+    assert "With activation='relu' the state of an LSTM can grow at each step; take 'tanh'" in message
+
+
+def test_a_gradient_that_is_not_finite_names_the_layer_that_gave_it_though_the_loss_is_finite():
+    model = Sequential([Embedding(20, 4), LSTM(6), Poisoned(), Dense(1, "sigmoid")], seed=0)
+    model.compile()
+    message = stopped(model)
+    assert "epoch 1, batch 3: going backward, poisoned made NaN or infinity, in dx" in message
+    assert "look at Poisoned itself" in message
+
+
+def test_the_step_is_named_by_epoch_and_batch():
+    class Plant(Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.params["dense.W"][0] = np.inf
+
+    with pytest.raises(NotFiniteError, match=r"epoch 2, batch 1: the weights dense\.W"):
+        small().fit(X, Y, epochs=3, verbose=0, callbacks=[Plant()])
+
+
+def test_grad_norm_is_the_mean_norm_over_the_steps_before_clipping():
+    model = Sequential([Dense(1)], seed=0, dtype="float64")
+    model.compile(loss="mse", optimizer=SGD(0.01, global_clipnorm=1e-3))
+    x, y = np.random.default_rng(0).standard_normal((20, 3)), np.ones(20)
+    norms = []
+
+    class Watch(Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            rows = slice(8 * batch, 8 * batch + 8)
+            p = x[rows] @ self.model.params["dense.W"] + self.model.params["dense.b"]
+            dp = 2 * (p - y[rows, None]) / len(p)
+            norms.append(np.sqrt(np.sum((x[rows].T @ dp) ** 2) + dp.sum() ** 2))
+
+    history = model.fit(x, y, batch_size=8, shuffle=False, verbose=0, callbacks=[Watch()]).history
+    assert history["grad_norm"] == [pytest.approx(np.mean(norms), rel=1e-12)]
 
 
 def bad_labels(y):

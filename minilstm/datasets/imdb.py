@@ -18,7 +18,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,11 @@ Split = tuple[list[str], IntArray]
 URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
 # The 50,000 reviews without a label, in train/unsup, match neither.
-REVIEW = re.compile(r"(?:^|/)(train|test)/(pos|neg)/(\d+)_(\d+)\.txt$")
+REVIEW = re.compile(r"(?:^|/)(train|test)/(pos|neg)/([0-9]{1,9})_([0-9]{1,9})\.txt$")
 URLS = re.compile(r"(?:^|/)(train|test)/urls_(pos|neg)\.txt$")
-LARGEST = 1 << 20  # bytes of such a file, more than any real one has: an archive must not fill the memory
+# Bytes of such a file, of all that is unpacked, and of a long name: more than any real one has. An archive must not
+# fill the memory, nor keep anybody waiting.
+LARGEST, MOST, LONGEST = 1 << 20, 1 << 30, 1 << 14
 
 
 class _Corpus(NamedTuple):
@@ -143,10 +145,13 @@ def _locate(path: str | os.PathLike[str] | None) -> Path:
     """Find the archive, or the folder that holds train/ and test/."""
     if path is not None and not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path must be a str or a Path, got {path!r}")
-    given = path or os.environ.get("MINILSTM_DATA")
-    if not given:
+    given = os.environ.get("MINILSTM_DATA") if path is None else path
+    if given is None or (path is None and not given):
         return download_imdb()
-    source = Path(given).expanduser().resolve()
+    try:
+        source = Path(given).expanduser().resolve()
+    except (ValueError, RuntimeError) as error:  # a NUL, a home that nobody has, a link to itself
+        raise ValueError(f"{given!r} is no path ({error}): {_by_hand()}") from error
     if not source.exists():
         raise FileNotFoundError(f"nothing at {source} (from path= or MINILSTM_DATA): {_by_hand()}")
     if not (source.is_file() or source.is_dir()):
@@ -237,7 +242,8 @@ def _stamp(source: Path) -> str:
 
 def _wanted_files(folder: Path) -> list[Path]:
     patterns = ("*/pos/*.txt", "*/neg/*.txt", "*/urls_*.txt")
-    return sorted(file for each in patterns for file in folder.glob(each) if _wanted(file.as_posix()))
+    files = (file for each in patterns for file in folder.glob(each) if _wanted(file.as_posix()))
+    return sorted(file for file in files if file.is_file())  # a pipe or device might never end
 
 
 def _wanted(name: str) -> bool:
@@ -247,7 +253,32 @@ def _wanted(name: str) -> bool:
 def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the files that matter."""
     for file in tqdm(_wanted_files(folder), desc=f"reading {folder.name}", unit=" files", leave=False, disable=None):
+        if file.stat().st_size > LARGEST:
+            raise ValueError(f"{file} has {file.stat().st_size} bytes, too many for a review: {_by_hand()}")
         yield file.as_posix(), file.read_bytes()
+
+
+class _Stream:
+    """What tarfile reads headers from: forwards alone, so it comes to an end, and only a little at a time."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.last = file, b""
+        self.tell = file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= LONGEST:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        self.last = self.file.read(size)
+        self.check(self.tell())
+        return self.last
+
+    def seek(self, at: int) -> int:
+        self.check(at)
+        return self.file.seek(at)
+
+    def check(self, at: int) -> None:
+        if not self.tell() <= at <= MOST:
+            raise tarfile.ReadError(f"it goes on at byte {at}, expected to go forwards, to at most {MOST}")
 
 
 def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
@@ -258,18 +289,21 @@ def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
         with archive.open("rb") as file, progress:
             packed = file.read(2) == b"\x1f\x8b"  # the mark of gzip, a layer that some browsers take off
             file.seek(0)
-            stream = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
-            with tarfile.open(fileobj=stream, mode="r:") as members:
+            stream = _Stream(cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file)
+            with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as members:
                 for member in members:
+                    cast(Any, members).members.clear()  # tarfile would keep them all
                     progress.update(file.tell() - progress.n)
                     if not (member.isfile() and _wanted(member.name)):
                         continue
-                    if member.size > LARGEST:
-                        raise tarfile.ReadError(f"{member.size} bytes are too many for {member.name}")
-                    yield member.name, cast(IO[bytes], members.extractfile(member)).read()
-            while stream.read(LARGEST):
-                pass  # only at its very end does gzip compare its checksum
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+                    if member.size > LARGEST or member.issparse():
+                        raise tarfile.ReadError(f"{member.size} bytes are too many for {member.name}, or have holes")
+                    yield member.name, stream.file.read(max(0, member.size))
+            if any(stream.last) or len(stream.last) < tarfile.BLOCKSIZE:
+                raise tarfile.ReadError("it breaks off, without the mark of an end")
+            while stream.file.read(LARGEST):  # only at its very end does gzip compare its checksum
+                stream.check(stream.tell())
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, ValueError, RecursionError) as error:
         raise ValueError(f"{archive} is damaged or no tar archive ({error}): {_by_hand()}") from error
 
 

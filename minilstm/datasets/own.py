@@ -39,15 +39,23 @@ def load_own(path: str | os.PathLike[str], *, text_column: str = "text", label_c
         label_column: likewise of the label, which may be a whole number or true and false in ``.jsonl``.
 
     Raises:
+        TypeError: an argument of another type.
         ValueError: nothing in it, or something wrong in it; the message says in which line.
         OSError: nothing is there, or it must not be read.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be a str or a Path, got {path!r:.60}")
+    for name, column in (("text_column", text_column), ("label_column", label_column)):
+        if not isinstance(column, str):
+            raise TypeError(f"{name} must be a str, got {column!r:.60}")
     source = Path(path)
     suffix = source.suffix.lower()
     if source.is_dir():
         rows = _read_folder(source)
     elif not source.exists():
         raise FileNotFoundError(f"nothing at {source}, expected {FORMATS}")
+    elif not source.is_file():
+        raise ValueError(f"{source} is a pipe or a device, which might never end, expected {FORMATS}")
     elif suffix in (".csv", ".tsv"):
         rows = _read_table(source, "," if suffix == ".csv" else "\t", text_column, label_column)
     elif suffix == ".jsonl":

@@ -76,9 +76,9 @@ def lstm_forward(
 ) -> tuple[tuple[Array, Array, Array], LSTMCache]:
     """Run equations (1) to (4) over all steps: from x (B, T, D) to y (B, T, H) and the last h and c (B, H).
 
-    The share of x in (1) needs no earlier step, so it is one product for all steps. What is left of (1) to (4)
-    is the loop over time, in :func:`lstm_steps_forward`. Cost: 4 B T H (D + H) multiply-adds; the cache keeps
-    B T (D + 6H) numbers.
+    The share of x in (1) needs no earlier step, so it is one product for all steps, or for Words one for each distinct
+    word. What is left of (1) to (4) is the loop over time, in :func:`lstm_steps_forward`. Cost: 4 B T H (D + H)
+    multiply-adds, 4 N D H + 4 B T H² for N distinct words; the cache keeps B T (D + 6H) numbers.
     """
     phi, sigma = get_activation(activation).number, get_activation(recurrent_activation).number
     (B, T, D), H = x.shape, len(U)
@@ -142,8 +142,9 @@ def lstm_steps_forward(
 def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache) -> tuple[Any, Arrays, Array, Array]:
     """Undo :func:`lstm_forward`: from the gradients of y, of the last h and the last c to dx, grads, dh0 and dc0.
 
-    ``dy`` is (B, T, H), or None where only the last state was used. The gradients of the weights are sums over
-    steps and rows, so each is one product after the loop. Cost: about twice that of forward.
+    ``dy`` is (B, T, H), or None where only the last state was used. The steps are undone in pieces, the last one first:
+    the gradients of the weights are sums over steps and rows, so a few products for each piece, made while its dz is
+    still in the processor's cache. Cost: about twice that of forward.
     """
     rows, at, words, gates, h, c, m_x, m_h, lengths, W, U, phi, sigma = cache
     (T, B), H = at.shape, len(U)
@@ -164,7 +165,7 @@ def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache) 
     dh, dc = dh_T, dc_T
     UT, tiny = np.ascontiguousarray(U.T), float(np.finfo(U.dtype).tiny) * 1e8  # (4H, H)
     S = max(1, PIECE // max(1, B))
-    for t in reversed(range(0, T, S)):  # piece by piece: dz is used while it is in the processor's cache
+    for t in reversed(range(0, T, S)):
         steps = slice(t, t + S)
         dz, dh, dc = lstm_steps_backward(
             dy[steps], dh, dc, gates[steps], c[t : t + S + 1], UT, m_h, lengths - t, phi, sigma, tiny

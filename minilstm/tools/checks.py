@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy.typing as npt
 from minilstm.layer import Array, Layer, Lengths, Shape, Words
 
 T = TypeVar("T")
+ODD = (np.ma.MaskedArray, np.matrix)  # arrays that compute otherwise than arrays do
+FLOATS = ("float32", "float64", "complex64", "complex128")  # the latter two are those of gradient checks
 
 
 def check_input(
@@ -34,12 +36,12 @@ def check_input(
     who = type(layer).__name__
     names = axes.split()
     expected = f"({', '.join(names[:-1])}, {names[-1] if last is None else last})"
-    if not isinstance(x, (np.ndarray, Words) if layer.reads_words else np.ndarray):
+    if not isinstance(x, (np.ndarray, Words) if layer.reads_words else np.ndarray) or isinstance(x, ODD):
         raise TypeError(f"{who}: x is a {type(x).__name__}, expected an array {expected}; use np.asarray(x)")
     if len(x.shape) != len(names) or (last is not None and x.shape[-1] != last):
         raise ValueError(f"{who}: x has shape {x.shape}, expected {expected}")
-    if x.dtype.kind not in kind:
-        wanted = "token ids, an integer array" if kind == "iu" else "floating-point numbers"
+    if x.dtype.kind not in kind or (kind != "iu" and x.dtype not in FLOATS):
+        wanted = "token ids, an integer array" if kind == "iu" else "float32 or float64"
         raise TypeError(f"{who}: x is {x.dtype}, expected {wanted} {expected}; convert it with x.astype")
     for name, p in layer.params.items():
         if p.dtype != x.dtype and kind != "iu":
@@ -47,6 +49,10 @@ def check_input(
                 f"{who}: x is {x.dtype}, but {name} is {p.dtype}; "
                 f"convert it with x.astype(np.{p.dtype}), or build the layer with dtype {x.dtype}"
             )
+    if isinstance(x, Words):
+        check_arrays(who, np.int64, index=(x.index, x.shape[:2]))
+        if x.index.size and not -1 <= x.index.min() <= x.index.max() < len(x.rows):
+            raise ValueError(f"{who}: Words with index {x.index.min()} to {x.index.max()}, but {len(x.rows)} rows")
     if len(names) > 1 and names[1] == "T":
         check_lengths(who, lengths, *x.shape[:2])
 
@@ -71,7 +77,7 @@ def check_lengths(who: str, lengths: Lengths, B: int, T: int) -> None:
 def check_arrays(who: str, dtype: npt.DTypeLike, **arrays: tuple[Any, tuple[int, ...]]) -> None:
     """Raise unless every ``symbol=(array, shape)`` is an array of this shape and dtype. Kernels rely on it."""
     for symbol, (array, shape) in arrays.items():
-        if not isinstance(array, np.ndarray):
+        if not isinstance(array, np.ndarray) or isinstance(array, ODD):
             raise TypeError(f"{who}: {symbol} is a {type(array).__name__}, expected an array {shape} of {dtype}")
         if array.shape != shape:
             raise ValueError(f"{who}: {symbol} has shape {array.shape}, expected {shape}")
@@ -107,7 +113,10 @@ def check_built(layer: Layer, *names: str) -> list[Array]:
 
 def check_steps(who: str, d_in: Shape) -> tuple[int | None, int]:
     """Return T and D of a sample (T, D), or raise a ValueError where it has no time axis or D is not known."""
-    if len(d_in) != 2 or d_in[1] is None:
+    known = (
+        isinstance(d_in, (tuple, list)) and len(d_in) == 2 and isinstance(d_in[1], (int, np.integer)) and d_in[1] >= 0
+    )
+    if not known:
         raise ValueError(
             f"{who}: a sample has shape {d_in}, expected (T, D) with D known: a vector for every step. "
             "If the layer before is an LSTM, give that one return_sequences=True"
@@ -117,17 +126,19 @@ def check_steps(who: str, d_in: Shape) -> tuple[int | None, int]:
 
 def check_choice(symbol: str, value: Any, *choices: str) -> None:
     """Raise a ValueError unless ``value`` is one of the choices."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{symbol}={value!r} is unknown; choose one of {', '.join(map(repr, choices))}")
 
 
 def check_positive(who: str, **numbers: int) -> None:
-    """Raise unless every number given is a whole number of at least 1; the message names its symbol."""
+    """Raise unless every number given is a whole number from 1 to 2**63 - 1; the message names its symbol."""
     for symbol, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
             raise TypeError(f"{who}: {symbol} must be a whole number, got {number!r}")
         if number < 1:
             raise ValueError(f"{who}: {symbol} must be at least 1, got {number}")
+        if number >= 2**63:
+            raise ValueError(f"{who}: {symbol} must be below 2**63, got {number}")
 
 
 def check_number(symbol: str, number: Any, low: float = 0.0, high: float = math.inf, low_too: bool = False) -> float:
@@ -137,7 +148,10 @@ def check_number(symbol: str, number: Any, low: float = 0.0, high: float = math.
     if not (low <= number < high and (low_too or number > low)):
         above = f"{low:g} {'<=' if low_too else '<'} {symbol}"
         raise ValueError(f"{symbol} is {number}, expected {above} < {high:g}")
-    return float(number)
+    try:
+        return float(number)
+    except OverflowError as error:
+        raise ValueError(f"{symbol} is a whole number too large for floating point") from error
 
 
 def make_rng(seed: int | None) -> np.random.Generator:
@@ -152,10 +166,13 @@ def make_rng(seed: int | None) -> np.random.Generator:
         raise ValueError(f"seed is {seed!r}, expected a whole number of at least 0, or None for chance") from error
 
 
-def check_same(who: str, wanted: Iterable[str], came: Iterable[str]) -> None:
-    """Raise a ValueError unless the names that came are those wanted."""
+def check_same(who: str, wanted: Any, came: Any) -> None:
+    """Raise unless both are dicts, with the same keys."""
+    for symbol, things in (("params", wanted), (who, came)):
+        if not isinstance(things, Mapping):
+            raise TypeError(f"{symbol} is a {type(things).__name__}, expected a dict of arrays by name")
     if set(wanted) != set(came):
-        raise ValueError(f"{who} has {sorted(came)}, expected the keys of params, {sorted(wanted)}")
+        raise ValueError(f"{who} has {sorted(map(str, came))}, expected the keys of params, {sorted(map(str, wanted))}")
 
 
 def by_name(symbol: str, value: Any, table: Mapping[str, Callable[[], T]], kind: type[T]) -> T:
@@ -174,8 +191,11 @@ def by_name(symbol: str, value: Any, table: Mapping[str, Callable[[], T]], kind:
 
 
 def check_truth(p: Array, y: Array) -> None:
-    """Raise unless y is an array of p's shape, and of its dtype unless a gradient check made p complex."""
-    check_arrays("loss", p.dtype if p.dtype.kind == "f" else y.dtype, y=(y, p.shape))
+    """Raise unless p is floating-point, and y of its shape, and of its dtype unless a gradient check made p complex."""
+    if not isinstance(p, np.ndarray) or isinstance(p, ODD) or p.dtype not in FLOATS or not p.ndim or not p.size:
+        came = f"{p.dtype} {p.shape}" if isinstance(p, np.ndarray) else f"a {type(p).__name__}"
+        raise TypeError(f"loss: predictions are {came}, expected an array (B, K) of float32 or float64, not empty")
+    check_arrays("loss", p.dtype if p.dtype.kind == "f" else getattr(y, "dtype", p.real.dtype), y=(y, p.shape))
 
 
 def check_probabilities(p: Array, activation: str, loss: str) -> None:

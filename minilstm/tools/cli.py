@@ -40,6 +40,8 @@ examples:
   python -m minilstm train builtin --out model.safetensors
   python -m minilstm train imdb --model bidirectional --epochs 5 --out imdb.safetensors
   python -m minilstm train mails.csv --text-column body --label-column folder --out mails.safetensors
+  python -m minilstm train imdb --out imdb.safetensors --checkpoint run.safetensors --resume
+      whenever it was stopped or killed, the same line again goes on where it was
 """
 
 EVALUATE = """\
@@ -149,6 +151,9 @@ def make_parser() -> argparse.ArgumentParser:
     add("dropout", number(float, 0, 1), "share of numbers hidden while training")
     add("batch-size", number(int, 1), "texts for one step", 32)
     add("learning-rate", number(float, 1e-12), "size of a step of RMSprop")
+
+    train.add_argument("--checkpoint", metavar="FILE", help="keep the run here, to go on with it when it was cut short")
+    train.add_argument("--resume", action="store_true", help="go on with the run in --checkpoint, if there is one")
 
     evaluate = command(commands.evaluate, "say how often a model is right on texts with labels", EVALUATE)
     evaluate.add_argument("model", metavar="MODEL", help="a file that train saved")

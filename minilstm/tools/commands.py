@@ -23,13 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from minilstm.callbacks import EarlyStopping
+from minilstm.callbacks import Callback, EarlyStopping
 from minilstm.datasets import download_imdb, load_builtin, load_imdb
 from minilstm.datasets.own import FORMATS, Row, load_own, read_text
 from minilstm.layer import Array
 from minilstm.model import Sequential
 from minilstm.text import Tokenizer, pad_sequences
 from minilstm.tools.architectures import make_classifier
+from minilstm.tools.checkpoint import ModelCheckpoint
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "imdb": {"epochs": 8, "vocab_size": 5000, "maxlen": 300, "dropout": 0.5, "learning_rate": 0.002},
@@ -39,6 +40,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 """What suits the data, unless the command line says otherwise. Fewer texts make fewer steps an epoch."""
 
 BATCH = 128  # texts to judge at once
+SAVE = 50  # batches from one save of --checkpoint to the next
 
 
 def train(options: Namespace) -> int:
@@ -47,6 +49,10 @@ def train(options: Namespace) -> int:
     writable = all(os.access(place, os.W_OK) for place in (out.parent, out) if place.exists())
     if out.suffix != ".safetensors" or not out.parent.is_dir() or out.is_dir() or not writable:
         options.wrong(f"--out is {out}, expected a name that ends in .safetensors, in a folder that one can write to")
+    if options.resume and not options.checkpoint:
+        options.wrong("--resume goes on with the run in --checkpoint FILE, but no FILE was given")
+    if options.checkpoint and Path(options.checkpoint).resolve() == out.resolve():
+        options.wrong(f"--checkpoint and --out are both {out}, expected two files")
     rows = read(options, part=0)
     labels = choose_labels(rows)
     for key, setting in SETTINGS[kind(options.data)].items():
@@ -66,7 +72,9 @@ def train(options: Namespace) -> int:
     print(f"{len(texts)} texts to train on, {len(held_texts)} held out for validation; labels: {counts}\n")
     model.summary()
     print(flush=True)
-    callbacks = [EarlyStopping("val_loss", patience=5, restore_best_weights=True)]
+    callbacks: list[Callback] = [EarlyStopping("val_loss", patience=5, restore_best_weights=True)]
+    if options.checkpoint:
+        callbacks.append(ModelCheckpoint(options.checkpoint, SAVE, options.resume))
     x, x_held = encode(model, texts), encode(model, held_texts)
     held_data = (x_held, y[held_out])
     model.fit(x, y[~held_out], options.batch_size, options.epochs, validation_data=held_data, callbacks=callbacks)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.layer import Array, Arrays, Layer, Lengths, live_steps
+from minilstm.layer import Array, Arrays, Layer, Lengths, Words, live_steps
 from minilstm.layers import LSTM, Bidirectional, Embedding
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from minilstm.model import Sequential
@@ -134,7 +134,7 @@ class Case:
         some = {part: np.random.default_rng(0).permutation(len(data))[:1000] for part, (data, _) in parts.items()}
         self.ids: dict[str, list[Array]] = {}  # token ids of some rows of each part; none without an Embedding
         for part, rows in some.items() if isinstance(model.layers[0], Embedding) else ():
-            x, lengths = parts[part][0].batch(rows)  # (n, T), (n,)
+            x, lengths = spread(parts[part][0], rows)  # (n, T), (n,)
             self.ids[part] = list(x) if lengths is None else [row[:T] for row, T in zip(x, lengths, strict=True)]
         (data, y), rows = parts["training"], some["training"][:256]
         unusual = np.abs(data.lengths[rows] - np.median(data.lengths[rows]))  # (n,)
@@ -142,7 +142,7 @@ class Case:
         labels = y[rows].reshape(len(rows), -1)  # (n, K)
         nth = np.tril((labels[:, None] == labels).all(axis=-1)).sum(axis=1)  # (n,): the nth of its class
         rows = rows[np.argsort(nth, kind="stable")[:31]]  # (B,), odd: halves would cancel out in a bias
-        (self.x, self.lengths), self.y = data.batch(rows), y[rows]  # (B, T), (B, K)
+        (self.x, self.lengths), self.y = spread(data, rows), y[rows]  # (B, T), (B, K)
         means = np.broadcast_to(self.y.mean(axis=0), self.y.shape).astype(self.y.dtype)  # (B, K)
         kinds = BinaryCrossentropy, CategoricalCrossentropy
         from_shares = next((kind() for kind in kinds if isinstance(loss, kind)), loss)
@@ -183,6 +183,12 @@ class Case:
         optimizer = copy.deepcopy(self.optimizer)
         optimizer.learning_rate *= factor
         return self.train(optimizer, 20, SECONDS / 4, enough=0.0)[0]
+
+
+def spread(data: Rows, rows: Array) -> tuple[Array, Lengths]:
+    """Put some rows together as :meth:`Rows.batch` does, but always as an array (B, T) or (B, ...)."""
+    x, lengths = data.batch(rows)
+    return x.spread() if isinstance(x, Words) else x, lengths
 
 
 def gates_of(layer: Layer, name: str, cache: Any, lengths: Lengths) -> Arrays:
@@ -373,7 +379,7 @@ def gradients(case: Case) -> Iterator[Finding]:
     """Weights learn by their gradient, which comes down through the layers above: one that passes nothing on leaves all
     below as they are, and one that multiplies it at each step makes them jump.
     """
-    norms = {layer: global_norm(own) for layer, own in case.grads.items()}
+    norms = {layer: global_norm(own.values()) for layer, own in case.grads.items()}
     seen = "Norm of the gradient by layer: " + ", ".join(f"{layer} {norm:.1e}" for layer, norm in norms.items())
     top = max(norms.values(), default=0.0)
     none = [layer for layer, norm in norms.items() if norm <= 1e-6 * top]

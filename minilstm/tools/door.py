@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,7 +76,9 @@ class Rows:
             text = as_array(f"x[{n}]", [row] if isinstance(row, str) else row)
             if text.ndim != 1:
                 raise ValueError(f"x[{n}] has shape {text.shape}, expected a 1-D array or list of token ids")
-            if text.size and text.dtype.kind not in "iu":
+            if not text.size:
+                text = np.zeros(0, np.int64)  # (0,), since an empty list is of no kind
+            if text.dtype.kind not in "iu":
                 raise TypeError(
                     f"x[{n}] holds {text.dtype}, expected token ids (whole numbers from 0 to "
                     f"{embedding.input_dim - 1}); turn texts into ids with Tokenizer.texts_to_sequences"
@@ -142,7 +144,9 @@ def one_hot(y: Array, K: int) -> Array:
     """Turn class numbers y (N,) into rows (N, K) that are 1 at the class, else 0."""
     if y.size and (y.min() < 0 or y.max() >= K or (y != np.floor(y)).any()):
         raise ValueError(f"y goes from {y.min()} to {y.max()}, expected class numbers from 0 to {K - 1}, whole ones")
-    return np.eye(K)[y.astype(np.int64)]  # (N, K)
+    rows = np.zeros((len(y), K))  # (N, K)
+    rows[np.arange(len(y)), y.astype(np.int64)] = 1
+    return rows
 
 
 def split_off(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
@@ -180,11 +184,16 @@ def plain(symbol: str, x: Any) -> Any:
         raise TypeError(
             f"{symbol} is a masked array, whose mask would be ignored; use {symbol}.filled() or leave rows out"
         )
-    if isinstance(x, (str, bytes, dict, set)) or not hasattr(x, "__getitem__"):
+    refused = isinstance(x, (str, bytes, Mapping, type, np.generic))
+    if refused or not hasattr(x, "__getitem__") or not hasattr(x, "__len__"):
         wanted = "a list of lists of token ids" if symbol == "x" else "a list"
         raise TypeError(f"{symbol} is a {type(x).__name__}, expected {wanted} or an array")
     if isinstance(x, np.ndarray) and x.ndim == 0:
         raise ValueError(f"{symbol} is a single number, expected an array with one row a sample")
+    if isinstance(x, np.ndarray):
+        return np.asarray(x)  # a matrix would keep its two axes whatever one takes of it
+    if isinstance(x, Sequence) and not isinstance(x, (list, tuple)):
+        return list(x)  # a deque cannot be cut in two
     return x
 
 

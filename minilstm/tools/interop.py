@@ -34,6 +34,7 @@ import numpy as np
 from minilstm.layer import Array, Arrays, Layer
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Embedding
 from minilstm.model import Sequential
+from minilstm.tools.door import as_array, finite, plain
 
 
 def from_keras(target: Layer | Sequential, weights: Sequence[Array]) -> None:
@@ -44,10 +45,10 @@ def from_keras(target: Layer | Sequential, weights: Sequence[Array]) -> None:
         weights: the arrays: for an LSTM kernel, recurrent_kernel and bias, for a Bidirectional those of both.
 
     Raises:
-        ValueError: another number of arrays, or another shape. Then, as after a TypeError, nothing was changed.
+        ValueError: another number of arrays, another shape, or a NaN. Then, as after a TypeError, nothing was changed.
         TypeError: arrays of something else than real numbers.
     """
-    params = params_of(target)
+    params, weights = params_of(target), plain("weights", weights)
     if len(weights) != len(params):
         wanted = {name: p.shape for name, p in params.items()}
         raise ValueError(
@@ -76,20 +77,23 @@ def from_torch(layer: Layer, state: Mapping[str, Any], prefix: str = "", level: 
         level: which one of the LSTMs that PyTorch stacked, from 0 at the bottom.
 
     Raises:
-        ValueError: a name is missing, a shape does not fit, or the state holds more than the layer has a place for.
-            Then, as after a TypeError, nothing was changed.
+        ValueError: a name is missing, a shape does not fit, a NaN, or the state holds more than the layer has a place
+            for. Then, as after a TypeError, nothing was changed.
         TypeError: arrays of something else than real numbers, or a layer that PyTorch keeps no weights for.
     """
     params = params_of(layer)
+    if not isinstance(state, Mapping) or not isinstance(prefix, str):
+        came = f"a {type(state).__name__} and {prefix!r:.40}"
+        raise TypeError(f"state and prefix are {came}, expected a dict of arrays by name, and a str")
     names = {param: [prefix + name for name in group] for param, group in torch_names(layer, level).items()}
     wanted = [name for group in names.values() for name in group]
     missing = [name for name in wanted if name not in state]
     if missing:
         raise ValueError(
-            f"state has no {', '.join(missing)} among {', '.join(state)}; "
+            f"state has no {', '.join(missing)} among {', '.join(map(str, state))}; "
             "give the prefix of the module with its dot, and zeros for a bias that is not there"
         )
-    siblings = [name for name in state if name.startswith(prefix) and "." not in name.removeprefix(prefix)]
+    siblings = [name for name in map(str, state) if name.startswith(prefix) and "." not in name.removeprefix(prefix)]
     if isinstance(layer, (LSTM, Bidirectional)):
         siblings = [name for name in siblings if name.removesuffix("_reverse").endswith(f"_l{level}")]
     extra = [name for name in siblings if name not in wanted]
@@ -153,11 +157,11 @@ def load(params: Arrays, parts: Iterable[tuple[str, str, Any]], turn: Callable[[
     """Check every ``(parameter, name, array)``, then set each parameter to the sum of its arrays, turned."""
     sums: Arrays = {}
     for param, name, part in parts:
-        array, expected = np.asarray(part), turn(params[param]).shape
+        array, expected = as_array(name, part), turn(params[param]).shape
         if array.shape != expected:
             raise ValueError(f"{name} has shape {array.shape}, expected {expected}; build the layer with that size")
         if array.dtype.kind not in "fiu":
             raise TypeError(f"{name} is {array.dtype}, expected real numbers; convert it with astype('float32')")
-        sums[param] = sums.get(param, 0) + turn(array)
+        sums[param] = sums.get(param, 0) + turn(finite(name, array, params[param].dtype))
     for param, total in sums.items():
         params[param][...] = total

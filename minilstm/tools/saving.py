@@ -1,7 +1,8 @@
 """Models to files and back: ``model.save(path)`` and ``Sequential.load(path)``.
 
 A file holds the layers with their settings, the weights bit for bit, loss, optimiser and metrics, the tokenizer, and
-``model.metadata``, for facts such as the names of the classes. Not what the optimiser carries from step to step.
+``model.metadata``, for facts such as the names of the classes. Not what the optimiser carries from step to step: that
+is for a checkpoint, which is such a file with more in it (:mod:`minilstm.tools.checkpoint`).
 
 A file may come from anywhere, so nothing in it is believed. It names classes, but only those listed below are made;
 every dict must have just the keys expected, with values of the right types (:func:`parts`); and a layer gets its
@@ -14,6 +15,7 @@ import inspect
 import json
 import operator
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,7 @@ LAYERS: Classes = {name: getattr(layers, name) for name in layers.__all__}
 LOSSES: Classes = {kind.__name__: kind for kind in (BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError)}
 OPTIMIZERS: Classes = {kind.__name__: kind for kind in (SGD, RMSprop, Adam)}
 TOKENIZERS: Classes = {"Tokenizer": Tokenizer}
+TRAINING = "training"  # the key of what a checkpoint says beside the model; its arrays are "training/0" and so on
 LEARNED = {"word_index": dict, "word_counts": dict, "word_docs": dict, "document_count": int}  # by a tokenizer
 
 
@@ -58,7 +61,7 @@ def save(model: Sequential, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Sequential:
-    """Load a model that :func:`save` saved: it predicts the same, bit for bit, and can be trained on.
+    """Load a model that :func:`save` saved, or a checkpoint: it predicts the same, bit for bit, and can be trained on.
 
     Random numbers, for the order of batches and for dropout, are drawn anew.
 
@@ -68,7 +71,7 @@ def load(path: str | os.PathLike[str]) -> Sequential:
     """
     tensors, about = files.read(path)
     try:
-        return rebuild(about, tensors)
+        return rebuild(*model_part(about, tensors))
     except ValueError as error:
         raise ValueError(f"{os.fspath(path)} holds no model that can be loaded: {error}; {files.REMEDY}") from error
 
@@ -106,6 +109,12 @@ def describe(model: Sequential) -> dict[str, Any]:
         "tokenizer": None if model.tokenizer is None else call(model.tokenizer, TOKENIZERS),
         "metadata": model.metadata,
     }
+
+
+def model_part(about: dict[str, Any], tensors: Mapping[str, Array]) -> tuple[dict[str, Any], Arrays]:
+    """Leave out what a checkpoint holds beside the model; arrays of a model have a dot in their name, or no slash."""
+    kept = {name: a for name, a in tensors.items() if not re.fullmatch(rf"{TRAINING}/\d+", name)}
+    return {key: value for key, value in about.items() if key != TRAINING}, kept
 
 
 def rebuild(about: Any, tensors: Mapping[str, Array]) -> Sequential:

@@ -8,6 +8,7 @@ import random
 import sys
 import tarfile
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -392,6 +393,118 @@ def test_links_in_an_archive_are_not_followed(tmp_path):
         link.linkname = "/etc/passwd"
         archive.addfile(link)
     assert len(load_imdb(path)[0][0]) == 20
+
+
+def header(name, size, kind=tarfile.REGTYPE):
+    """The head of a member that says how long it is."""
+    member = tarfile.TarInfo(name)
+    member.size, member.type = size, kind
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def padded(content):
+    return content + bytes(-len(content) % tarfile.BLOCKSIZE)
+
+
+def tarred(files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+SIZE_RECORD = b"22 size=-99999999999999\n"
+BOMBS = {
+    "a member that nobody wants": header("aclImdb/README", 1 << 40),
+    "a long name": header("././@LongLink", 1 << 33, tarfile.GNUTYPE_LONGNAME) + bytes(1 << 20),
+    "a pax header": header("pax", 1 << 20, tarfile.XHDTYPE) + b"1" * (1 << 20),  # matched in quadratic time
+    "names of names": 3000 * (header("n", 5, tarfile.GNUTYPE_LONGNAME) + padded(b"name")),
+    "a negative size": header("pax", len(SIZE_RECORD), tarfile.XHDTYPE) + padded(SIZE_RECORD) + header("a", 0),
+    "a hole": header("aclImdb/train/pos/7_1.txt", 9, tarfile.GNUTYPE_SPARSE),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+@pytest.mark.parametrize("packed", [True, False])
+def test_an_archive_that_would_never_end_or_fill_the_memory_is_refused(tmp_path, bomb, packed):
+    content = BOMBS[bomb] + tarred(review_files())
+    path = tmp_path / "bomb.tar.gz"
+    path.write_bytes(gzip.compress(content, 1) if packed else content)
+    with pytest.raises(ValueError, match=r"bomb\.tar\.gz is damaged or no tar archive"):
+        load_imdb(path)
+
+
+def test_an_endless_tail_is_read_no_further_than_the_most_that_an_archive_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(imdb, "MOST", 1 << 24)
+    path = tmp_path / "tail.tar.gz"
+    path.write_bytes(gzip.compress(tarred(review_files()) + bytes(1 << 26), 1))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"it goes on at byte .*, expected .* at most 16777216"):
+        load_imdb(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 23
+    tracemalloc.stop()
+
+
+def test_endless_members_without_content_are_read_no_further_either(tmp_path, monkeypatch):
+    monkeypatch.setattr(imdb, "MOST", 1 << 22)
+    path = tmp_path / "many.tar.gz"
+    path.write_bytes(gzip.compress((1 << 14) * header("empty", 0), 1))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"it goes on at byte .*, expected .* at most 4194304"):
+        load_imdb(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 21
+    tracemalloc.stop()
+
+
+def test_a_plain_tar_that_breaks_off_between_two_members_is_refused(tmp_path):
+    whole = tarred(review_files())
+    path = tmp_path / "short.tar"
+    for end in range(0, len(whole) - tarfile.RECORDSIZE, 3 * tarfile.BLOCKSIZE):
+        path.write_bytes(whole[:end])
+        with pytest.raises(ValueError, match=r"short\.tar is damaged"):
+            load_imdb(path)
+
+
+def test_a_plain_tar_with_a_damaged_header_is_refused(tmp_path):
+    whole = tarred(review_files())
+    at = whole.index(b"aclImdb/test/pos/5_9.txt")
+    path = tmp_path / "flipped.tar"
+    path.write_bytes(whole[:at] + b"A" + whole[at + 1 :])
+    with pytest.raises(ValueError, match=r"flipped\.tar is damaged"):
+        load_imdb(path)
+
+
+def test_a_number_of_more_digits_than_any_review_has_names_no_review(tmp_path):
+    files = review_files() | {f"aclImdb/train/pos/{'1' * 5000}_9.txt": b"x", "aclImdb/train/pos/\u0663_9.txt": b"x"}
+    assert len(load_imdb(write_archive(tmp_path / "digits.tar.gz", files))[0][0]) == 20
+
+
+def test_in_a_folder_pipes_are_left_out_and_a_file_too_large_is_refused(tmp_path):
+    folder = write_folder(tmp_path, review_files()) / "aclImdb" / "train" / "pos"
+    os.mkfifo(folder / "10_9.txt")
+    (folder / "12_9.txt").symlink_to("/dev/zero")
+    (folder / "13_9.txt").symlink_to("13_9.txt")
+    assert len(load_imdb(tmp_path)[0][0]) == 20
+    (folder / "11_9.txt").write_bytes(bytes(imdb.LARGEST + 1))
+    with pytest.raises(ValueError, match=r"11_9\.txt has 1048577 bytes, too many for a review"):
+        load_imdb(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "~nobody-of-this-name/x", "loop"])
+def test_what_can_be_no_path_is_refused(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    with pytest.raises((ValueError, FileNotFoundError), match=r"no path|nothing at"):
+        load_imdb(path)
+
+
+def test_an_empty_path_is_no_reason_for_a_download(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="lacks reviews"):
+        load_imdb("")
 
 
 # The download

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -165,3 +166,19 @@ def test_what_is_not_there_or_of_another_kind_is_refused_with_the_kinds_there_ar
         load_own(tmp_path / "nowhere.csv")
     with pytest.raises(ValueError, match=r"r\.xlsx is of no known kind, expected a \.csv, \.tsv or \.jsonl file"):
         load_own(write("r.xlsx", b"PK"))
+
+
+def test_a_pipe_or_device_is_refused_since_it_might_never_end(tmp_path):
+    os.mkfifo(tmp_path / "r.csv")
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    for name in ("r.csv", "zero.jsonl"):
+        with pytest.raises(ValueError, match="is a pipe or a device, which might never end"):
+            load_own(tmp_path / name)
+
+
+def test_arguments_of_another_type_are_refused_by_name(write):
+    with pytest.raises(TypeError, match="path must be a str or a Path, got 3"):
+        load_own(3)
+    file = write("r.jsonl", '{"text": "hello", "label": "good"}')
+    with pytest.raises(TypeError, match=r"text_column must be a str, got \[1\]"):
+        load_own(file, text_column=[1])

@@ -153,3 +153,21 @@ def test_a_layer_without_weights_has_none_in_keras_and_no_place_in_pytorch():
 def test_what_was_not_built_yet_is_refused_with_the_remedy(target):
     with pytest.raises(ValueError, match="no parameters yet; build it"):
         to_keras(target)
+
+
+def test_what_is_no_list_and_no_dict_of_weights_is_refused():
+    with pytest.raises(TypeError, match="weights is a int, expected a list"):
+        from_keras(make("LSTM"), 5)
+    with pytest.raises(TypeError, match="state and prefix are a list"):
+        from_torch(make("LSTM"), ["weight_ih_l0"])
+    with pytest.raises(TypeError, match="state and prefix are a dict and 5"):
+        from_torch(make("LSTM"), to_torch(make("LSTM")), prefix=5)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 1e300])
+def test_weights_that_are_not_finite_in_the_layer_change_nothing(wrong):
+    layer, weights = make("Dense"), [w.astype(float) for w in to_keras(make("Dense"))]
+    weights[1][0] = wrong
+    with pytest.raises(ValueError, match="holds NaN, infinity or what is too large for float32"):
+        from_keras(layer, weights)
+    assert_same(layer, make("Dense"))
