@@ -113,15 +113,13 @@ def check_built(layer: Layer, *names: str) -> list[Array]:
 
 def check_steps(who: str, d_in: Shape) -> tuple[int | None, int]:
     """Return T and D of a sample (T, D), or raise a ValueError where it has no time axis or D is not known."""
-    known = (
-        isinstance(d_in, (tuple, list)) and len(d_in) == 2 and isinstance(d_in[1], (int, np.integer)) and d_in[1] >= 0
-    )
-    if not known:
+    D = d_in[1] if isinstance(d_in, (tuple, list)) and len(d_in) == 2 else None
+    if not isinstance(D, (int, np.integer)) or D < 0:
         raise ValueError(
             f"{who}: a sample has shape {d_in}, expected (T, D) with D known: a vector for every step. "
             "If the layer before is an LSTM, give that one return_sequences=True"
         )
-    return d_in[0], d_in[1]
+    return d_in[0], int(D)
 
 
 def check_choice(symbol: str, value: Any, *choices: str) -> None:
@@ -160,10 +158,9 @@ def make_rng(seed: int | None) -> np.random.Generator:
     Raises:
         ValueError: ``seed`` is neither a whole number of at least 0 nor None.
     """
-    try:
-        return np.random.default_rng(seed)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"seed is {seed!r}, expected a whole number of at least 0, or None for chance") from error
+    if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+        raise ValueError(f"seed is {seed!r}, expected a whole number of at least 0, or None for chance")
+    return np.random.default_rng(seed)
 
 
 def check_same(who: str, wanted: Any, came: Any) -> None:

@@ -111,3 +111,9 @@ def test_arrays_that_compute_in_ways_of_their_own_are_refused(kind):
 def test_a_sample_without_a_number_of_features_is_refused(d_in):
     with pytest.raises(ValueError, match=r"LSTM: a sample has shape .*, expected \(T, D\) with D known"):
         LSTM(2).build(d_in, RNG, np.float32)
+
+
+@pytest.mark.parametrize("seed", [np.zeros((1, 1)).view(np.matrix), [[1]], -1, 0.5, "1"])
+def test_a_seed_must_be_a_whole_number(seed):  # NumPy follows a matrix down until the process crashes
+    with pytest.raises(ValueError, match="expected a whole number of at least 0, or None for chance"):
+        make_rng(seed)
