@@ -105,7 +105,7 @@ def get_activation(name: str | None, symbol: str = "activation", elementwise: bo
     """
     choices = ACTIVATIONS[:-1] if elementwise else ACTIVATIONS
     for activation in choices:
-        if activation.name == (name or "linear"):
+        if (name is None or isinstance(name, str)) and activation.name == (name or "linear"):
             return activation
     names = ", ".join(repr(activation.name) for activation in choices)
     raise ValueError(f"{symbol}={name!r} is unknown; choose one of {names}")

@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minilstm.layer import Array
-from minilstm.tools.checks import check_number
+from minilstm.tools.checks import check_choice, check_number
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
@@ -155,8 +155,9 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best_weights: bool = False,
     ) -> None:
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f"EarlyStopping: mode={mode!r} is unknown; choose 'auto', 'min' or 'max'")
+        check_choice("mode", mode, "auto", "min", "max")
+        if not isinstance(monitor, str):
+            raise TypeError(f"EarlyStopping: monitor is {monitor!r}, expected the name of a number, such as 'val_loss'")
         self.monitor, self.patience = monitor, check_number("patience", patience, low_too=True)
         self.min_delta = check_number("min_delta", min_delta, low_too=True)
         self.sign = 1 if mode == "max" or (mode == "auto" and "acc" in monitor) else -1

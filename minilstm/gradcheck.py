@@ -40,6 +40,7 @@ from minilstm.layer import Array, Arrays, Layer, Lengths
 from minilstm.losses import Loss
 from minilstm.model import Sequential
 from minilstm.tools.checks import check_same
+from minilstm.tools.door import as_array
 
 COMPLEX_LIMIT, CENTRAL_LIMIT = 1e-12, 1e-7
 """The largest relative errors that count as right."""
@@ -221,7 +222,7 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, seed: int = 0, 
 
 def check_loss(loss: Loss, p: Array, y: Array, what: str | None = None) -> Report:
     """Check the gradient of ``loss`` with respect to the predictions p (B, K), given the truth y (B, K)."""
-    p, y = p.astype(np.float64), y.astype(np.float64)
+    p, y = as_array("p", p).astype(np.float64), as_array("y", y).astype(np.float64)  # (B, K) each
     return compare(what or type(loss).__name__, lambda a: loss.forward(a["p"], y), {"p": p}, {"p": loss.backward(p, y)})
 
 

@@ -22,6 +22,7 @@ from minilstm.optimizers import Optimizer, get_optimizer
 from minilstm.text import Tokenizer
 from minilstm.tools import saving
 from minilstm.tools.checks import make_rng
+from minilstm.tools.door import as_array
 
 
 class Sequential:
@@ -50,9 +51,13 @@ class Sequential:
     """
 
     def __init__(self, layers: Iterable[Layer] = (), seed: int | None = None, dtype: npt.DTypeLike = "float32") -> None:
-        if dtype is None or np.dtype(dtype) not in (np.float32, np.float64):
+        try:
+            known = dtype is not None and np.dtype(dtype) in (np.float32, np.float64)
+        except TypeError:
+            known = False
+        if not known:
             raise ValueError(f"dtype is {dtype}, expected 'float32' or 'float64'")
-        if isinstance(layers, Layer):
+        if not isinstance(layers, Iterable):
             raise TypeError(f"layers is one {type(layers).__name__}, expected a list; write Sequential([...])")
         self.dtype = np.dtype(dtype)
         self.rng = make_rng(seed)
@@ -99,8 +104,13 @@ class Sequential:
             raise ValueError("the model has no layers; add one, such as model.add(Embedding(1000, 50))")
         if not self.shapes:
             shapes = [d_in]
-            for layer in self.layers:
-                shapes.append(self._build(layer, shapes[-1]))
+            try:
+                for layer in self.layers:
+                    shapes.append(self._build(layer, shapes[-1]))
+            except Exception:  # a shape that does not fit: nothing was built, so that a better one can follow
+                for layer in self.layers[: len(shapes) - 1]:
+                    layer.params = {}
+                raise
             self.shapes = shapes
 
     def _build(self, layer: Layer, d_in: Shape) -> Shape:
@@ -128,7 +138,9 @@ class Sequential:
             TypeError: arrays of something else than real numbers.
         """
         params = self.params
-        arrays = [np.asarray(w) for w in weights]
+        if not isinstance(weights, (list, tuple)):
+            raise TypeError(f"set_weights: got a {type(weights).__name__}, expected a list as get_weights gives it")
+        arrays = [np.array(as_array("set_weights", w)) for w in weights]  # copies: they may be the model's own
         if [a.shape for a in arrays] != [p.shape for p in params.values()]:
             wanted = {name: p.shape for name, p in params.items()}
             raise ValueError(f"set_weights: got shapes {[a.shape for a in arrays]}, expected {wanted}")
@@ -175,7 +187,7 @@ class Sequential:
         if metrics is not None and not isinstance(metrics, (list, tuple)):
             raise TypeError(f"metrics is {metrics!r}, expected a list; write metrics=['accuracy']")
         for metric in metrics or []:
-            if metric not in ("accuracy", "acc"):
+            if not isinstance(metric, str) or metric not in ("accuracy", "acc"):
                 raise ValueError(f"metrics: {metric!r} is unknown; choose 'accuracy'")
         self.optimizer, self.loss = get_optimizer(optimizer).fresh(), get_loss(loss)
         self.metrics = ["accuracy"] if metrics else []
@@ -189,6 +201,8 @@ class Sequential:
         Raises:
             ValueError: the shapes are not known yet.
         """
+        if not callable(print_fn):
+            raise TypeError(f"summary: print_fn is {print_fn!r}, expected a function that takes a line, such as print")
         if not self.shapes:
             raise ValueError("summary: the shapes are not known yet; begin with an Embedding, or call build(d_in)")
         rows = [("layer (type)", "output shape", "parameters")]

@@ -68,6 +68,8 @@ class Optimizer:
         for name, p in params.items():
             g = grads[name]
             at, g = g if isinstance(g, RowGradient) else (ALL, g)
+            if p.dtype.kind not in "fc":
+                raise TypeError(f"{name} is {p.dtype}, expected floating-point numbers; convert it with astype")
             check_arrays("gradients", p.dtype, **{name: (g, p.shape if at is ALL else (len(at), *p.shape[1:]))})
             split[name] = at, g
         scale = 1.0

@@ -141,6 +141,7 @@ def fit(
     """
     loss, optimizer = check_compiled(model)
     check_positive("fit", batch_size=batch_size, epochs=epochs)
+    batch_size, epochs = int(batch_size), int(epochs)  # NumPy's own whole numbers may overflow
     if validation_data is None and validation_split:
         (x, y), validation_data = split_off(x, y, validation_split)
     data = Rows(model, x)
@@ -329,7 +330,7 @@ def outputs(model: Sequential, data: Rows, batch_size: int, title: str, verbose:
     hidden = None if verbose else True  # None: hidden where nobody looks at a terminal
     bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=hidden)
     with threads() as each, bar:
-        for rows in batches(data.lengths, batch_size):
+        for rows in batches(data.lengths, int(batch_size)):
             parts = shards(data.lengths, rows)
             yield from zip(parts, each(lambda part: model.forward(*data.batch(part))[0], parts), strict=True)
             bar.update(len(rows))

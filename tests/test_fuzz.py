@@ -64,23 +64,6 @@ PACKAGE = str(Path(minilstm.__file__).parent)
 REFUSED = object()
 LOG = Path("fuzz.log").resolve() if os.environ.get("HYPOTHESIS_PROFILE") == "scheduled" else None
 SECONDS = 60  # of the processor's time, that no call here takes, unless it hangs
-OPEN = {
-    ("activations.py", "get_activation"),  # an array for a name
-    ("callbacks.py", "__init__"),  # EarlyStopping: a monitor or mode that is no str
-    ("callbacks.py", "on_epoch_end"),  # the same
-    ("files.py", "read"),  # a path with a NUL or half a surrogate pair
-    ("files.py", "regular"),  # what is no path
-    ("files.py", "replace"),  # half a surrogate pair
-    ("gradcheck.py", "check_loss"),  # what is no array
-    ("model.py", "__init__"),  # layers that are no list, a dtype that NumPy does not know
-    ("model.py", "compile"),  # a list of arrays for metrics
-    ("model.py", "set_weights"),  # what is no list, or holds rows of unequal length
-    ("model.py", "<listcomp>"),  # the same
-    ("model.py", "summary"),  # a print_fn that cannot be called
-    ("optimizers.py", "update"),  # parameters that are no floating-point numbers
-    ("training.py", "batches"),  # a batch_size of np.uint64, or of so few bits that 50 of it overflow
-}
-"""Where an error is still Python's or NumPy's own rather than a clear one, by file and function."""
 
 
 # One call
@@ -104,8 +87,7 @@ def is_clear(error):
     """Whether the library itself raised the error, by a ``raise`` of its own, or the system did for a file."""
     frames = list(traceback.walk_tb(error.__traceback__))
     code, line = frames[-1][0].f_code, linecache.getline(frames[-1][0].f_code.co_filename, frames[-1][1])
-    own = [frame.f_code for frame, _ in frames if frame.f_code.co_filename.startswith(PACKAGE)]
-    if isinstance(error, OSError) or (own and (Path(own[-1].co_filename).name, own[-1].co_name) in OPEN):
+    if isinstance(error, OSError):
         return True
     ours = code.co_filename.startswith(PACKAGE) and line.lstrip().startswith("raise ")
     return ours and isinstance(error, (ValueError, TypeError, ModuleNotFoundError))  # the last for a download

@@ -162,7 +162,7 @@ def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache) 
         dW[...] += rows[some].T @ dP  # (1')
         db[...] += dP.sum(axis=0)  # (1')
 
-    dh, dc = dh_T, dc_T
+    dh, dc = np.ascontiguousarray(dh_T), np.ascontiguousarray(dc_T)  # (B, H) each
     UT, tiny = np.ascontiguousarray(U.T), float(np.finfo(U.dtype).tiny) * 1e8  # (4H, H)
     S = max(1, PIECE // max(1, B))
     for t in reversed(range(0, T, S)):

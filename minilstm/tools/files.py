@@ -108,7 +108,15 @@ def read(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
 
 def regular(path: str | os.PathLike[str]) -> Path:
     """Return the path, or raise a ValueError where a folder or device stands there."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path is {path!r}, expected the name of a file")
     path = Path(path)
+    try:
+        possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise ValueError(f"{str(path)!r} holds a character that no file's name can hold")
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is a folder or a device, expected the name of a file")
     return path
