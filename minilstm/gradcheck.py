@@ -222,7 +222,10 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, seed: int = 0, 
 
 def check_loss(loss: Loss, p: Array, y: Array, what: str | None = None) -> Report:
     """Check the gradient of ``loss`` with respect to the predictions p (B, K), given the truth y (B, K)."""
-    p, y = as_array("p", p).astype(np.float64), as_array("y", y).astype(np.float64)  # (B, K) each
+    p, y = as_array("p", p), as_array("y", y)  # (B, K) each
+    if p.dtype.kind not in "fiub" or y.dtype.kind not in "fiub":
+        raise TypeError(f"p is {p.dtype} and y {y.dtype}, expected numbers")
+    p, y = p.astype(np.float64), y.astype(np.float64)
     return compare(what or type(loss).__name__, lambda a: loss.forward(a["p"], y), {"p": p}, {"p": loss.backward(p, y)})
 
 

@@ -83,6 +83,8 @@ class Rows:
                     f"x[{n}] holds {text.dtype}, expected token ids (whole numbers from 0 to "
                     f"{embedding.input_dim - 1}); turn texts into ids with Tokenizer.texts_to_sequences"
                 )
+            if text.dtype != np.int64:  # the largest of other kinds would change in it
+                check_tokens(text, embedding.input_dim)
             texts.append((text[text != 0] if embedding.mask_zero else text).astype(np.int64))
         self.tokens = np.concatenate(texts)  # (sum of lengths,)
         check_tokens(self.tokens, embedding.input_dim)
