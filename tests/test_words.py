@@ -193,6 +193,19 @@ def test_row_gradients_add_up_where_they_meet(rng):
     np.testing.assert_allclose(dense(total, p), sum(dense(part, p) for part in parts))
 
 
+@both_paths
+@every_model
+def test_a_batch_without_a_word_is_no_error(name, numba):
+    model, lengths = make(name), np.zeros(3, np.int64)
+    with use_numba(numba):
+        p, caches = model.forward(
+            words_of(np.zeros((3, 1), np.int64), lengths, V), lengths, True, np.random.default_rng(0)
+        )
+        grads = model.backward(np.ones_like(p), caches)
+    assert np.isfinite(p).all()
+    assert dense(grads["embedding.E"], model.params["embedding.E"]).any() == np.False_
+
+
 def test_the_gradient_of_words_is_words_with_an_index_of_its_own(rng):
     layer = LSTM(3)
     layer.build((None, 4), rng, "float64")

@@ -88,7 +88,9 @@ def lstm_forward(
     check_lengths("LSTM", lengths, B, T)
     lengths = np.full(B, T) if lengths is None else lengths.copy()  # (B,)
     m_x, m_h = masks or (None, np.ones((B, H), b.real.dtype))  # (B, D) or None, (B, H)
-    x = x if m_x is None else (x.spread() if isinstance(x, Words) else x) * m_x[:, None]
+    if isinstance(x, Words) and (m_x is not None or len(x.rows) == 0):  # each place hides its own part; no word at all
+        x = x.spread()  # (B, T, D)
+    x = x if m_x is None else x * m_x[:, None]
     rows, at = by_step(x, lengths)  # (N, D), (T, B)
     P = rows @ W  # (1) but for its second term, (N, 4H)
     P += b
