@@ -51,11 +51,8 @@ class Sequential:
     """
 
     def __init__(self, layers: Iterable[Layer] = (), seed: int | None = None, dtype: npt.DTypeLike = "float32") -> None:
-        try:
-            known = dtype is not None and np.dtype(dtype) in (np.float32, np.float64)
-        except TypeError:
-            known = False
-        if not known:
+        name = np.dtype(dtype).name if isinstance(dtype, (type, np.dtype)) else dtype
+        if not isinstance(name, str) or name not in ("float32", "float64"):
             raise ValueError(f"dtype is {dtype}, expected 'float32' or 'float64'")
         if not isinstance(layers, Iterable):
             raise TypeError(f"layers is one {type(layers).__name__}, expected a list; write Sequential([...])")

@@ -61,7 +61,7 @@ def check_lengths(who: str, lengths: Lengths, B: int, T: int) -> None:
     """Raise unless ``lengths`` is None or holds B whole numbers from 0 to T."""
     if lengths is None:
         return
-    if not isinstance(lengths, np.ndarray) or lengths.dtype != np.int64:
+    if not isinstance(lengths, np.ndarray) or isinstance(lengths, np.ma.MaskedArray) or lengths.dtype != np.int64:
         raise TypeError(
             f"{who}: lengths must be an int64 array ({B},) or None, got {lengths!r}; use np.asarray(..., int)"
         )
