@@ -126,8 +126,8 @@ def start_torch(model: Sequential, size: Size) -> Start:
     modules = torch_modules(model)
     step: Any = (RowsStep if size.vocabulary > 5_000 else ListStep)(modules)
 
-    def forward(tokens: Array) -> Any:
-        x = step.embed(torch.from_numpy(tokens))  # (B, T, D)
+    def forward(reviews: Any) -> Any:
+        x = step.embed(torch.from_numpy(padded(reviews, longest(reviews))))  # (B, T, D)
         for layer, module in zip(model.layers[1:], modules[1:], strict=True):
             if isinstance(layer, Conv1D):
                 image = x.transpose(1, 2).unsqueeze(2)  # (B, D, 1, T)
@@ -137,19 +137,25 @@ def start_torch(model: Sequential, size: Size) -> Start:
                 x = torch.nn.functional.max_pool1d(x.transpose(1, 2), 2).transpose(1, 2)  # (B, T_out, F)
             else:
                 x = torch_layer(layer, module, x)
-        return x[:, 0]
+        return x[:, 0]  # (B,)
+
+    return as_they_are, torch_train(forward, step)
+
+
+def torch_train(forward: Callable[[Any], Any], step: Any) -> Train:
+    """Make what trains on batches: ``forward`` turns reviews into logits (B,), ``step`` moves the weights."""
+    import torch
 
     def train(some: list[Batch]) -> float:
         total = 0.0
         for reviews, labels in some:
-            z = forward(padded(reviews, longest(reviews)))  # (B,)
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(z, torch.from_numpy(labels))
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(forward(reviews), torch.from_numpy(labels))
             loss.backward()
             step.make()
             total += loss.item()
         return total / len(some)
 
-    return as_they_are, train
+    return train
 
 
 class ListStep:
@@ -215,21 +221,14 @@ def start_torch_packed(model: Sequential, size: Size) -> Start:
     modules = torch_modules(model)
     step: Any = (RowsStep if size.vocabulary > 5_000 else ListStep)(modules)
 
-    def train(some: list[Batch]) -> float:
-        total = 0.0
-        for reviews, labels in some:
-            T = longest(reviews)
-            tokens = torch.from_numpy(padded([review[::-1] for review in reviews], T)[:, ::-1].copy())  # (B, T)
-            lengths = torch.tensor([len(review) for review in reviews])
-            x = pack_padded_sequence(step.embed(tokens), lengths, batch_first=True, enforce_sorted=False)
-            z = modules[2](torch_layer(model.layers[1], modules[1], x))[:, 0]  # (B,)
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(z, torch.from_numpy(labels))
-            loss.backward()
-            step.make()
-            total += loss.item()
-        return total / len(some)
+    def forward(reviews: Any) -> Any:
+        T = longest(reviews)
+        tokens = torch.from_numpy(padded([review[::-1] for review in reviews], T)[:, ::-1].copy())  # (B, T)
+        lengths = torch.tensor([len(review) for review in reviews])  # (B,)
+        x = pack_padded_sequence(step.embed(tokens), lengths, batch_first=True, enforce_sorted=False)
+        return modules[2](torch_layer(model.layers[1], modules[1], x))[:, 0]  # (B,)
 
-    return as_they_are, train
+    return as_they_are, torch_train(forward, step)
 
 
 def start_torch_tutorial(model: Sequential, size: Size) -> Start:
@@ -280,9 +279,9 @@ def torch_modules(model: Sequential) -> list[Any]:
             return nn.Conv1d(d_in, layer.filters, layer.kernel_size)
         if isinstance(layer, Dense):
             return nn.Linear(d_in, 1)
-        both = isinstance(layer, Bidirectional)
-        units = layer.layer.units if isinstance(layer, Bidirectional) else layer.units  # type: ignore[attr-defined]
-        return nn.LSTM(d_in, units, batch_first=True, bidirectional=both)
+        lstm = layer.layer if isinstance(layer, Bidirectional) else layer
+        assert isinstance(lstm, LSTM)
+        return nn.LSTM(d_in, lstm.units, batch_first=True, bidirectional=lstm is not layer)
 
     modules: list[Any] = []
     for layer, shape in zip(model.layers, model.shapes, strict=False):

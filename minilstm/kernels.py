@@ -45,9 +45,7 @@ PAIRS: dict[str, Pair] = {}
 """Every pair by the name of the plain function; the tests compare the two halves of each."""
 
 _enabled = os.environ.get("MINILSTM_NUMBA", "1").lower() not in ("0", "off", "no", "false")
-_enabled = (
-    _enabled and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
-)  # what is not compiled is slower than its plain twin
+_enabled &= os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"  # what is not compiled is slower than its plain twin
 
 
 class use_numba:  # noqa: N801 - reads as a statement
@@ -96,7 +94,7 @@ class Notice(Listener):
         """Say it as soon as the first kernel is not found on disk, and only once."""
         if event.data["dispatcher"].py_func.__module__ == __name__ and not self.told and sys.stderr.isatty():
             self.told = True
-            print("compiling the kernels, once on this machine: some 15 seconds in all", file=sys.stderr, flush=True)
+            print("compiling the kernels, once on this machine: some 10 seconds in all", file=sys.stderr, flush=True)
 
     def on_end(self, event: Any) -> None:
         """Nothing more to say."""
@@ -126,7 +124,7 @@ def _tanh(x: Array, a: float) -> None:
     """Replace x by a tanh(a x) + 1 - a: tanh for a = 1, the sigmoid for a = 1/2.
 
     tanh u = n/d with polynomials in s = u². In float32 they were fitted up to u = 9, where tanh is 1 but for rounding;
-    the error is at most 4e-7 of the result, and 1 may come out as 1.0000002. In float64 it is Lambert's continued
+    the error is at most 4e-7 of tanh, and 1 may come out as 1.0000002. In float64 it is Lambert's continued
     fraction, cut off after its ninth denominator, 17, at u/8, and then tanh 2u = 2 tanh u / (1 + tanh² u) thrice; the
     error is at most 2e-15. Doubling n/d gives 2nd / (d² + n²), so one division serves for all.
     """

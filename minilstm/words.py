@@ -37,7 +37,7 @@ class RowGradient(NamedTuple):
 
 
 def add_up(parts: Sequence[Any]) -> Any:
-    """Add up the gradients that the shards of a batch give for one parameter."""
+    """Add up what the shards of a batch give: numbers, arrays, or the gradients of one embedding matrix."""
     if not isinstance(parts[0], RowGradient):
         return functools.reduce(np.add, parts)
     at = np.unique(np.concatenate([part.at for part in parts]))  # (N,)

@@ -23,6 +23,10 @@ c_{t+1} and of h_t. So two roads lead back to each step, (0'); then each numbere
 The end of (3') is why LSTMs work: where f is near 1, the gradient of the cell passes back unchanged. In a plain
 recurrent net every step multiplies it by a matrix and a slope, and after 50 steps it has vanished, or exploded.
 
+How it is computed: x W + b in (1) needs no earlier step, so it is made for all vectors beforehand: a table P (N, 4H)
+of N = B T rows, or with Words (``words.py``) of one row for each of N distinct words. The loop over time then reads, at
+step t of batch row b, the row at[t, b] of P. Backward sums the dz of a word up in dP, which (1') takes in place of dz.
+
 Shapes: x (B, T, D), W (D, 4H), U (H, 4H), b (4H,), each gate, h_t and c_t (B, H). At a padded step h and c are
 carried on unchanged, so the last column of y is always the state after the last word.
 
@@ -116,12 +120,11 @@ def by_step(x: Array | Words, lengths: Array) -> tuple[Array, Array]:
 def lstm_steps_forward(
     P: Array, at: Array, U: Array, h0: Array, c0: Array, m_h: Array, lengths: Array, phi: int, sigma: int
 ) -> tuple[Array, Array, Array]:
-    """Loop over time: to the gates (T, B, 4H), and h and c (T+1, B, H).
+    """Loop over time: from P (N, 4H), where step t of row b reads the row at[t, b], to gates, h and c.
 
-    P (N, 4H) is x W + b, of which step t of row b reads the row at[t, b].
-
-    h[0] and c[0] are the initial state, so h[t] is h_{t-1} of the equations, the state before step t. While numba
-    is on, a kernel runs in place of this function; to change or debug it, set MINILSTM_NUMBA=0.
+    The gates are (T, B, 4H), h and c (T+1, B, H). h[0] and c[0] are the initial state, so h[t] is h_{t-1} of the
+    equations, the state before step t. While numba is on, a kernel runs in place of this function; to change or debug
+    it, set MINILSTM_NUMBA=0.
     """
     act, gate = ACTIVATIONS[phi].forward, ACTIVATIONS[sigma].forward
     T, B, H = len(at), *h0.shape
@@ -160,6 +163,7 @@ def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: LSTMCache) 
     drows, dP = np.empty_like(rows), np.zeros((0 if words is None else len(rows), 4 * H), U.dtype)  # (N, D), (N, 4H)
 
     def unproject(dP: Array, some: slice) -> None:
+        """Undo P = x W + b for some rows of x: dP (N, 4H) to their share of drows, dW and db."""
         drows[some] = dP @ W.T  # (1')
         dW[...] += rows[some].T @ dP  # (1')
         db[...] += dP.sum(axis=0)  # (1')
