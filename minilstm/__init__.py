@@ -19,13 +19,13 @@ gradient checks. Read the files in this order:
     model.py              layers in a row; the chain rule in five lines
     optimizers.py         from gradient to step
     training.py           fit, evaluate, predict
-    callbacks.py          what happens beside the training: history, early stopping, progress
+    callbacks.py          what happens beside the training: history, early stopping, learning rate, progress
     gradcheck.py          how all of it is proven
     kernels.py            the same loops, fast
 """
 
 from minilstm import callbacks, losses, optimizers
-from minilstm.callbacks import Callback, EarlyStopping, History
+from minilstm.callbacks import Callback, EarlyStopping, History, OneCycle
 from minilstm.kernels import use_numba
 from minilstm.layer import Layer
 from minilstm.layers import (
@@ -72,6 +72,7 @@ __all__ = [
     "MaxPooling1D",
     "ModelCheckpoint",
     "NotFiniteError",
+    "OneCycle",
     "RMSprop",
     "Sequential",
     "Tokenizer",

@@ -14,6 +14,7 @@ an epoch, to those who have to know the run itself: :class:`minilstm.ModelCheckp
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -197,6 +198,49 @@ class EarlyStopping(Callback):
         """Go on from what was best in an earlier run."""
         self.best, self.best_epoch, self.stopped_epoch = state["best"], state["best_epoch"], state["stopped_epoch"]
         self.best_weights = state["best_weights"]
+
+
+class OneCycle(Callback):
+    """Let the learning rate rise to what the optimiser has, and fall to nothing, once over the whole training.
+
+    At the start weights are far off and gradients point anywhere, so steps grow from small. At the end they have to
+    shrink, or the weights keep shaking around the place they have found. With q from 0 to 1, the share of the steps
+    done, w = ``warmup`` and η the optimiser's own rate, to which it returns after each step::
+
+        η q / w                                 while q < w
+        η (1 + cos(π (q - w) / (1 - w))) / 2    from there on
+
+    Sources: Smith & Topin 2019 (one cycle), Loshchilov & Hutter 2017 (the cosine).
+
+    Raises:
+        ValueError: ``warmup`` outside [0, 1).
+    """
+
+    def __init__(self, warmup: float = 0.3) -> None:
+        self.warmup = check_number("warmup", warmup, 0, 1, low_too=True)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Start at the first step."""
+        assert self.model.optimizer is not None  # fit has seen to it
+        self.done, self.optimizer, self.peak = 0, self.model.optimizer, self.model.optimizer.learning_rate
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Set the rate of this step, as in its middle."""
+        q, w = (self.done + 0.5) / (self.params["epochs"] * self.params["steps"]), self.warmup
+        share = q / w if q < w else (1 + math.cos(math.pi * (q - w) / (1 - w))) / 2
+        self.optimizer.learning_rate = self.peak * share
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Count the step and give the optimiser its own rate back."""
+        self.done, self.optimizer.learning_rate = self.done + 1, self.peak
+
+    def state(self) -> dict[str, Any]:
+        """Give how many steps were made."""
+        return {"done": self.done}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.done = state["done"]
 
 
 class Progress(Callback):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from minilstm import Callback, Dense, EarlyStopping, Sequential
+from minilstm import Callback, Dense, EarlyStopping, OneCycle, Sequential
 from minilstm.callbacks import History
 from minilstm.optimizers import SGD
 
@@ -186,3 +186,30 @@ def test_a_terminal_gets_a_bar_with_time_left_loss_and_accuracy(monkeypatch):
     assert "loss=" in screen.getvalue()
     assert "accuracy=" in screen.getvalue()
     assert "<00:0" in screen.getvalue()
+
+
+def test_one_cycle_rises_in_a_line_and_falls_along_half_a_cosine():
+    rates = []
+
+    class Spy(Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            rates.append(self.model.optimizer.learning_rate)
+
+    m = model()
+    m.fit(X, Y, batch_size=5, epochs=5, verbose=0, callbacks=[OneCycle(warmup=0.2), Spy()])
+    middles = (np.arange(20) + 0.5) / 20
+    expected = np.where(middles < 0.2, middles / 0.2, (1 + np.cos(np.pi * (middles - 0.2) / 0.8)) / 2)
+    np.testing.assert_allclose(rates, 0.5 * expected)
+
+
+def test_after_one_cycle_the_optimiser_has_its_own_rate_back():
+    m = model()
+    for _ in range(2):
+        m.fit(X, Y, verbose=0, callbacks=[OneCycle()])
+        assert m.optimizer.learning_rate == 0.5
+
+
+@pytest.mark.parametrize("warmup", [-0.1, 1, float("nan"), "half"])
+def test_one_cycle_without_a_way_down_is_refused(warmup):
+    with pytest.raises((ValueError, TypeError), match="warmup"):
+        OneCycle(warmup)

@@ -31,6 +31,7 @@ LENGTHS = np.array([6, 0, 4, 1])
 
 LAYERS = {
     "Embedding": (lambda: Embedding(V, 2), "tokens"),
+    "Embedding with dropout": (lambda: Embedding(V, 2, dropout=0.4), "tokens"),
     "LSTM, last state": (lambda: LSTM(2), "sequence"),
     "LSTM, all states": (lambda: LSTM(2, return_sequences=True), "sequence"),
     "Dense on vectors": (lambda: Dense(2, "tanh"), "vector"),

@@ -45,6 +45,7 @@ from minilstm import (
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
     MaxPooling1D,
+    OneCycle,
     RMSprop,
     Sequential,
     Tokenizer,
@@ -397,7 +398,7 @@ def test_diagnose_takes_or_refuses_anything(x, y, validation_data, model):
 
 
 KINDS = {
-    Embedding: {"input_dim": 5, "output_dim": 2, "mask_zero": False, "input_length": None},
+    Embedding: {"input_dim": 5, "output_dim": 2, "mask_zero": False, "input_length": None, "dropout": 0.1},
     LSTM: {
         "units": 2,
         "activation": "tanh",
@@ -421,6 +422,7 @@ OTHERS = {
     RMSprop: {"learning_rate": 0.1, "rho": 0.9, "epsilon": 1e-7, "global_clipnorm": 1.0},
     Adam: {"learning_rate": 0.1, "beta_1": 0.9, "beta_2": 0.9, "epsilon": 1e-7, "global_clipnorm": 1.0},
     EarlyStopping: {"monitor": "loss", "min_delta": 0.0, "patience": 1, "mode": "auto", "restore_best_weights": True},
+    OneCycle: {"warmup": 0.3},
     Tokenizer: {"num_words": 5, "filters": "!", "lower": True, "split": " ", "oov_token": "?"},
     Sequential: {"layers": [Dense(2)], "seed": 1, "dtype": "float32"},
     use_numba: {"on": True},
@@ -453,7 +455,7 @@ def test_anything_else_is_made_of_any_arguments_or_refused(kind, data):
     if isinstance(made, (SGD, RMSprop, Adam)):
         p = np.ones(3, np.float32)
         attempt(lambda: made.step({"p": p}, {"p": np.ones(3, np.float32)}))
-    elif isinstance(made, EarlyStopping):
+    elif isinstance(made, (EarlyStopping, OneCycle)):
         attempt(reader().fit, X, Y, verbose=0, epochs=2, callbacks=[made])
     elif isinstance(made, Tokenizer):
         attempt(made.fit_on_texts, ["a b!", "c"])

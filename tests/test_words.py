@@ -22,7 +22,7 @@ from minilstm.layer import Words, flip
 from minilstm.losses import BinaryCrossentropy
 from minilstm.optimizers import Optimizer
 from minilstm.training import Shard, shards, train_step
-from minilstm.words import RowGradient, add_up, words_of
+from minilstm.words import RowGradient, add_up, scatter_rows, words_of
 
 V, LENGTHS = 12, np.array([9, 7, 3, 0, 9])
 MODELS = {
@@ -62,6 +62,29 @@ def run(model, x, y):
     p, caches = model.forward(x, LENGTHS, True, np.random.default_rng(3))
     grads = model.backward(BinaryCrossentropy().backward(p, y), caches)
     return [p, *(dense(grads[name], array) for name, array in model.params.items())]
+
+
+@both_paths
+def test_an_embedding_hides_the_same_words_wherever_they_stand_in_words_and_in_an_array(numba):
+    x, _ = batch(np.random.default_rng(1))
+    layer = Embedding(V, 4, dropout=0.4)
+    layer.build((9,), np.random.default_rng(0), "float64")
+    y, cache = layer.forward(x, LENGTHS, True, np.random.default_rng(2))
+    with use_numba(numba):
+        words, words_cache = layer.forward(words_of(x, LENGTHS, V), LENGTHS, True, np.random.default_rng(2))
+    np.testing.assert_array_equal(words.spread(), y)
+    live = np.arange(9) < LENGTHS[:, None]
+    hidden = set(x[live & (y == 0).all(axis=2)])
+    assert 0 < len(hidden) < V
+    assert not hidden & set(x[live & (y != 0).any(axis=2)])
+
+    dy = np.random.default_rng(3).standard_normal(y.shape) * live[:, :, None]
+    drows = np.zeros_like(words.rows)
+    scatter_rows(drows, dy, words.index)
+    dE = layer.backward(dy, cache)[1]["E"]
+    dE_words = dense(layer.backward(Words(drows, words.index), words_cache)[1]["E"], layer.params["E"])
+    np.testing.assert_allclose(dE_words, dE, atol=1e-12)
+    assert np.all(dE[sorted(hidden)] == 0)
 
 
 @both_paths

@@ -42,6 +42,7 @@ def check_all() -> Iterator[Report]:
     y = rng.integers(0, 2, (B, 1)).astype(float)  # (B, 1)
 
     yield check_layer(Embedding(6, D), tokens, lengths)
+    yield check_layer(Embedding(6, D, dropout=0.4), tokens, lengths)
     yield from lstms(x, lengths, H)
     yield from windows(x, lengths, H)
     for layer in (GlobalMaxPooling1D(), GlobalAveragePooling1D(), Flatten(), Dropout(0.4)):

@@ -115,6 +115,9 @@ EXHIBITS = {
         "words.py", "np.add.at(drows, index[some], dy[some])", "drows[index[some]] += dy[some]",
         found_by=GRADIENTS + "[Embedding]",
     ),
+    "a word that is hidden learns all the same": planted(
+        "layers/embedding.py", "else drows * m", "else drows", found_by=GRADIENTS + "[Embedding with dropout]"
+    ),
     "negative tokens are read from the end": planted(
         "tools/checks.py", "x.size and (x.min() < 0 or x.max() >= V)", "x.size and x.max() >= V",
         found_by="test_training.py::test_bad_input_is_named_with_what_was_expected_and_what_to_do",

@@ -23,6 +23,7 @@ from minilstm import (
     Embedding,
     Layer,
     ModelCheckpoint,
+    OneCycle,
     RMSprop,
     Sequential,
     Tokenizer,
@@ -165,6 +166,16 @@ def test_early_stopping_remembers_what_was_best(path, batches):
     assert whole.history.epoch == [0, 1, 2, 3, 4]
     assert ended(model) == ended(whole)
     assert (resumed.best, resumed.best_epoch, resumed.stopped_epoch) == (early.best, 0, 4)
+
+
+@pytest.mark.parametrize("batches", [2, 2 * STEPS + 3, 3 * STEPS])
+def test_one_cycle_goes_on_where_it_stood_and_the_file_holds_the_optimisers_own_rate(path, batches):
+    whole, model = small(), small()
+    fit(whole, OneCycle())
+    cut(path, batches, OneCycle())
+    assert Sequential.load(path).optimizer.learning_rate == whole.optimizer.learning_rate
+    fit(model, ModelCheckpoint(path, resume=True), OneCycle())
+    assert ended(model) == ended(whole)
 
 
 def test_a_stop_that_was_asked_for_within_an_epoch_comes_at_its_end(path):
