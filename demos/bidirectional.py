@@ -17,8 +17,7 @@ from minilstm import LSTM, Bidirectional, Dense, Dropout, Embedding, Sequential
 def make_model(config: argparse.Namespace) -> Sequential:
     """Stack the tutorial's layers: Bidirectional makes the second LSTM itself."""
     model = Sequential(seed=config.seed)
-    model.add(Embedding(config.vocab_size, config.embedding_dims))
-    model.add(Dropout(config.dropout))
+    model.add(Embedding(config.vocab_size, config.embedding_dims, dropout=config.word_dropout))
     model.add(Bidirectional(LSTM(config.hidden_dims)))
     model.add(Dropout(config.dropout))
     model.add(Dense(1, activation="sigmoid"))

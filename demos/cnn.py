@@ -18,8 +18,8 @@ from minilstm import Conv1D, Dense, Dropout, Embedding, Flatten, MaxPooling1D, S
 def make_model(config: argparse.Namespace) -> Sequential:
     """Stack the tutorial's layers; Flatten needs ``input_length``, so reviews come padded to it."""
     model = Sequential(seed=config.seed)
-    model.add(Embedding(config.vocab_size, config.embedding_dims, input_length=config.maxlen))
-    model.add(Dropout(config.dropout))
+    V, D, T = config.vocab_size, config.embedding_dims, config.maxlen
+    model.add(Embedding(V, D, input_length=T, dropout=config.word_dropout))
     model.add(Conv1D(16, 3, padding="valid", activation="relu"))
     model.add(MaxPooling1D())
     model.add(Conv1D(16, 3, padding="valid", activation="relu"))

@@ -17,8 +17,7 @@ from minilstm import LSTM, Conv1D, Dense, Dropout, Embedding, MaxPooling1D, Sequ
 def make_model(config: argparse.Namespace) -> Sequential:
     """Stack the tutorial's layers."""
     model = Sequential(seed=config.seed)
-    model.add(Embedding(config.vocab_size, config.embedding_dims))
-    model.add(Dropout(config.dropout))
+    model.add(Embedding(config.vocab_size, config.embedding_dims, dropout=config.word_dropout))
     model.add(Conv1D(32, 3, activation="relu"))
     model.add(MaxPooling1D(2, padding="same"))
     model.add(LSTM(config.hidden_dims))

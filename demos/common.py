@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
-from minilstm import EarlyStopping, RMSprop, Sequential, Tokenizer, pad_sequences
+from minilstm import OneCycle, RMSprop, Sequential, Tokenizer, pad_sequences
 from minilstm.datasets import load_builtin, load_imdb
 from minilstm.layer import Array
 
@@ -40,8 +40,15 @@ examples:
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    IMDB: {"epochs": 8, "vocab_size": 5000, "maxlen": 300, "dropout": 0.5, "learning_rate": 0.002},
-    BUILTIN: {"epochs": 8, "vocab_size": 200, "maxlen": 50, "dropout": 0.0, "learning_rate": 0.005},
+    IMDB: {"epochs": 8, "vocab_size": 5000, "maxlen": 300, "word_dropout": 0.3, "dropout": 0.5, "learning_rate": 0.002},
+    BUILTIN: {
+        "epochs": 8,
+        "vocab_size": 200,
+        "maxlen": 50,
+        "word_dropout": 0.0,
+        "dropout": 0.0,
+        "learning_rate": 0.005,
+    },
 }
 """What suits each corpus, unless the command line says otherwise."""
 
@@ -61,15 +68,16 @@ def options(description: str, name: str) -> argparse.ArgumentParser:
         "--data", metavar="PATH", help="IMDB archive or folder, or 'builtin' (default: $MINILSTM_DATA, else download)"
     )
     add("--reviews", at_least(20), "how many to train on, and as many others to test on", 5000)
-    add("--epochs", at_least(1), "how often to go through them, at most")
+    add("--epochs", at_least(1), "how often to go through them")
     add("--seed", at_least(0), "the same seed repeats a run", 0)
     add("--vocab-size", at_least(2), "how many words to know")
     add("--maxlen", at_least(1), "how many words of a review to read, the last ones")
     add("--embedding-dims", at_least(1), "numbers for a word", 32)
     add("--hidden-dims", at_least(1), "numbers in the state of an LSTM", 64)
-    add("--dropout", float, "share of numbers hidden while training")
+    add("--word-dropout", float, "share of words hidden while training")
+    add("--dropout", float, "share of numbers before the verdict hidden while training")
     add("--batch-size", at_least(1), "reviews for one step", 32)
-    add("--learning-rate", float, "size of a step of RMSprop")
+    add("--learning-rate", float, "size of the largest step of RMSprop")
     return parser
 
 
@@ -96,7 +104,7 @@ class Reviews(NamedTuple):
 def load(config: argparse.Namespace) -> Reviews:
     """Get the reviews, number their words, and fill in the settings that suit them.
 
-    A tenth of the training part is cut off for validation, to stop in time. A path that was given and is wrong is
+    A tenth of the training part is cut off for validation, to see how it goes. A path that was given and is wrong is
     an error. Where none was given and the download fails, the built-in corpus steps in.
     """
     corpus, parts = read(config)
@@ -159,7 +167,7 @@ def train(model: Sequential, reviews: Reviews, config: argparse.Namespace, verbo
         epochs=config.epochs,
         verbose=verbose,
         validation_data=(x_val, y_val),
-        callbacks=[EarlyStopping("val_loss", patience=3, restore_best_weights=True)],
+        callbacks=[OneCycle()],
     )
     return time.perf_counter() - start, model.predict(x_test, batch_size=128, verbose=verbose)[:, 0]
 

@@ -17,8 +17,7 @@ from minilstm import LSTM, Dense, Dropout, Embedding, Sequential
 def make_model(config: argparse.Namespace) -> Sequential:
     """Stack the tutorial's layers: the first LSTM hands on all its states, not only the last."""
     model = Sequential(seed=config.seed)
-    model.add(Embedding(config.vocab_size, config.embedding_dims))
-    model.add(Dropout(config.dropout))
+    model.add(Embedding(config.vocab_size, config.embedding_dims, dropout=config.word_dropout))
     model.add(LSTM(config.hidden_dims, return_sequences=True))
     model.add(LSTM(config.hidden_dims))
     model.add(Dropout(config.dropout))

@@ -2,12 +2,17 @@
 
 import csv
 import importlib
+import io
 import os
+import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
+
+from minilstm.datasets import load_builtin
 
 DEMOS = Path(__file__).parents[1] / "demos"
 ARCHITECTURES = ["lstm.py", "cnn.py", "deep_lstm.py", "bidirectional.py", "cnn_lstm.py"]
@@ -70,7 +75,7 @@ def test_a_setting_that_makes_no_sense_is_an_error_in_one_line(arguments, messag
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("demo", [*ARCHITECTURES, "compare.py", "order_matters.py"])
+@pytest.mark.parametrize("demo", [*ARCHITECTURES, "compare.py", "order_matters.py", "best.py", "what_we_found.py"])
 def test_help_says_what_to_expect_and_shows_examples(demo):
     result = run(demo, "--help")
     assert result.returncode == 0, result.stderr
@@ -106,6 +111,83 @@ def test_compare_prints_and_saves_a_table_of_all_models_and_a_picture(tmp_path):
         assert " | ".join([row["model"].ljust(18), row["accuracy"].rjust(8)]) in result.stdout
     assert (tmp_path / "results" / "compare.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(file.name for file in (tmp_path / "results").iterdir()) == ["compare.csv", "compare.png"]
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """The demos on all of IMDB, with very little of all: their modules, an archive, and a folder for the pages."""
+    monkeypatch.syspath_prepend(DEMOS)
+    runs, full, best, found = (importlib.import_module(name) for name in ("runs", "full", "best", "what_we_found"))
+    tiny = {"epochs": 1, "vocab_size": 50, "maxlen": 20, "embedding_dims": 2, "hidden_dims": 2}
+    for module in runs, full, found:
+        monkeypatch.setattr(module, "ALL", 40)
+        monkeypatch.setattr(module, "PAGES", tmp_path)
+    monkeypatch.setattr(full, "SETTINGS", {name: settings | tiny for name, settings in full.SETTINGS.items()})
+    monkeypatch.setattr(best, "SETTINGS", best.SETTINGS | tiny)
+    for module in full, found:
+        monkeypatch.setattr(module, "SIZES", [30])
+        monkeypatch.setattr(module, "PLOTS", tmp_path / "plots")
+    monkeypatch.setattr(found, "FEW", 30)
+    monkeypatch.setattr(found, "MATRIX", tiny | {"vocab_size": 20})
+    (tmp_path / "plots").mkdir()
+    for page in ("README.md", "what_we_found.md"):
+        (tmp_path / page).write_text(empty((DEMOS / page).read_text(encoding="utf-8")), encoding="utf-8")
+    monkeypatch.setenv("MINILSTM_CACHE", str(tmp_path / "cache"))
+    return runs, full, found, write_reviews(tmp_path / "reviews.tar"), tmp_path
+
+
+def empty(page):
+    """A page without what a script filled in."""
+    return re.sub(r"<!-- (.*) -->.*<!-- end of \1 -->", r"<!-- \1 -->\n<!-- end of \1 -->", page, flags=re.DOTALL)
+
+
+def write_reviews(path):
+    """An archive as that of IMDB, with 20 reviews of the built-in corpus in each of its four folders."""
+    with tarfile.open(path, "w") as archive:
+        for part, (texts, labels) in zip(("train", "test"), load_builtin(100), strict=True):
+            for label in ("neg", "pos"):
+                chosen = [text for text, y in zip(texts, labels, strict=True) if y == (label == "pos")][:20]
+                files = {f"{part}/{label}/{n}_{1 + 8 * (label == 'pos')}.txt": text for n, text in enumerate(chosen)}
+                files[f"{part}/urls_{label}.txt"] = "\n".join(f"movie {n // 2}" for n in range(20))
+                for name, text in files.items():
+                    member = tarfile.TarInfo(f"aclImdb/{name}")
+                    member.size = len(text.encode())
+                    archive.addfile(member, io.BytesIO(text.encode()))
+    return str(path)
+
+
+def test_both_pages_are_filled_in_and_what_was_trained_once_is_not_trained_again(small, monkeypatch):
+    runs, full, found, data, folder = small
+    monkeypatch.setattr(sys, "argv", ["what_we_found.py", "--data", data, "--seeds", "2", "--out", str(folder / "out")])
+    full.main(data, 2, folder / "out")
+    found.main()
+    pages = {name: (folder / name).read_text(encoding="utf-8") for name in ("README.md", "what_we_found.md")}
+    for name in ("bag of words", "naive Bayes bigrams", *runs.MODELS, "best.py"):
+        assert re.search(rf"\| {name} \| \d+\.\d", pages["README.md"])
+    for page in pages.values():
+        assert not re.search(r"<!-- (.*) -->\s*<!-- end of \1 -->", page)
+    plots = [file.name for file in (folder / "plots").iterdir()]
+    assert sorted(plots) == ["epochs.png", "reviews.png", "sigmoid.png"]
+    named = {name for page in pages.values() for name in re.findall(r"\(plots/(.*?)\)", page)}
+    assert named == set(plots)
+
+    monkeypatch.setattr(runs, "score", None)
+    full.main(data, 2, folder / "out")
+    found.main()
+    assert pages == {name: (folder / name).read_text(encoding="utf-8") for name in pages}
+
+
+def test_a_training_that_was_cut_off_while_its_score_was_written_is_done_again(small, monkeypatch):
+    runs, full, _, data, folder = small
+    file = folder / "scores.jsonl"
+    jobs = [full.whole("LSTM", seed) for seed in range(3)]
+    scores = runs.run_all(jobs, runs.Kept(file), data)
+    file.write_text(file.read_text(encoding="utf-8")[:-20], encoding="utf-8")
+    kept = runs.Kept(file)
+    assert [job in kept for job in jobs] == [True, True, False]
+    again = runs.run_all(jobs, kept, data)
+    assert [score._replace(seconds=0) for score in again] == [score._replace(seconds=0) for score in scores]
+    assert all(job in runs.Kept(file) for job in jobs)
 
 
 @pytest.fixture(scope="module")
