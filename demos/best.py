@@ -1,17 +1,18 @@
 """The best LSTM of these demos: both directions, and of all states the largest of each number, on all of IMDB.
 
-A last state has to carry all that counts across hundreds of steps. Here each number of the state reports where in the
-review it was largest (Johnson & Zhang 2016 pool so), and its gradient reaches that place at once. What keeps it from
-learning 25,000 reviews by heart: half of the words are hidden while training, and half of what is reported.
+A last state has to carry all that counts across hundreds of steps. Here each number of the state hands on the largest
+value that it had anywhere in the review (Johnson & Zhang 2016 pool so), and its gradient reaches that place at once.
+Frequent pairs of words are read as words of their own, between the two: "not·good" need not be put together first.
+What keeps 33 million numbers from learning 25,000 reviews by heart: 6 of 10 words are hidden while training.
 
-Expect some 90%. Settings were chosen on training reviews held out by movie, and the test reviews are read once, at the
-end. Each score is kept in --out, so that the same command again goes on where it was stopped.
+Expect 91%, after 8 minutes of training on two cores. Settings were chosen on training reviews held out by movie, and
+the test reviews are read once, at the end. Each score is kept in --out: after a stop, the same command does what is
+missing.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,16 @@ from runs import Job, Kept, options, run_all, spread
 from minilstm import LSTM, Bidirectional, Dense, Dropout, Embedding, GlobalMaxPooling1D, Sequential
 
 SETTINGS: dict[str, Any] = {
-    "vocab_size": 30_000,
-    "maxlen": 400,
-    "embedding_dims": 300,
-    "hidden_dims": 128,
-    "word_dropout": 0.5,
+    "pairs": True,
+    "vocab_size": 130_000,
+    "maxlen": 800,  # words and pairs
+    "embedding_dims": 256,
+    "hidden_dims": 64,
+    "word_dropout": 0.6,
     "dropout": 0.5,
     "batch_size": 64,
     "learning_rate": 0.002,
-    "epochs": 10,
+    "epochs": 8,
 }
 
 
@@ -51,10 +53,7 @@ def job(seed: int) -> Job:
 def main() -> None:
     """Train, and say how often each model is right."""
     config = options(__doc__ or "", Path(__file__).name).parse_args()
-    try:
-        scores = run_all([job(seed) for seed in range(config.seeds)], Kept(config.out / "scores.jsonl"), config.data)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        sys.exit(f"{Path(__file__).name}: {error}")
+    scores = run_all([job(seed) for seed in range(config.seeds)], Kept(config.out / "scores.jsonl"), config.data)
     print(f"\ntest accuracy in %, mean (lowest to highest) of {config.seeds} seeds: {spread(scores)}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -74,8 +75,8 @@ def options(description: str, name: str) -> argparse.ArgumentParser:
     add("--maxlen", at_least(1), "how many words of a review to read, the last ones")
     add("--embedding-dims", at_least(1), "numbers for a word", 32)
     add("--hidden-dims", at_least(1), "numbers in the state of an LSTM", 64)
-    add("--word-dropout", float, "share of words hidden while training")
-    add("--dropout", float, "share of numbers before the verdict hidden while training")
+    add("--word-dropout", share, "share of words hidden while training")
+    add("--dropout", share, "share of numbers before the verdict hidden while training")
     add("--batch-size", at_least(1), "reviews for one step", 32)
     add("--learning-rate", float, "size of the largest step of RMSprop")
     return parser
@@ -90,6 +91,17 @@ def at_least(low: int) -> Callable[[str], int]:
         return int(text)
 
     return whole_number
+
+
+def share(text: str) -> float:
+    """Make a number of what the command line gives for a share."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share from 0 up to but not including 1")
+    return number
 
 
 class Reviews(NamedTuple):

@@ -4,8 +4,9 @@ Expect all five within 2 to 3 points of each other on IMDB, as far as one seed i
 words: 5,000 reviews are few. What differs is the time. On the built-in corpus all five come close to 100%, the bag of
 words to 60%. Each seed draws its own reviews and first weights.
 
-With --full, all 25,000 reviews, settings for that, better baselines and best.py; it writes the table and the plots in
-README.md beside it. That takes hours, so each score is kept in --out: after a stop, the same command goes on.
+With --full, all 25,000 reviews, settings for that, better baselines and best.py; it writes the tables and the plots in
+README.md beside it. That takes more than an hour, so each score is kept in --out: after a stop, the same command does
+what is missing.
 """
 
 from __future__ import annotations
@@ -113,12 +114,11 @@ def main() -> None:
     )
     parser.add_argument("--full", action="store_true", help="all of IMDB; only --data, --seeds and --out matter then")
     config = parser.parse_args()
+    scores: dict[str, list[Score]] = {name: [] for name in ("bag of words", *MODELS)}
+    runs, done = config.seeds * len(scores), 0
     if config.full:
         full.main(config.data, config.seeds, config.out)
         return
-
-    scores: dict[str, list[Score]] = {name: [] for name in ("bag of words", *MODELS)}
-    runs, done = config.seeds * len(scores), 0
     try:
         config.out.mkdir(parents=True, exist_ok=True)
         for seed in range(config.seed, config.seed + config.seeds):
@@ -129,7 +129,7 @@ def main() -> None:
                 done += 1
                 progress = f"{done:2} of {runs}   seed {seed}   {name:<18}"
                 print(f"{progress}   {score.accuracy:6.1%}   {score.seconds:5.1f} s", flush=True)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         sys.exit(f"{Path(__file__).name}: {error}")
 
     rows = table(scores)

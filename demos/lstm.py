@@ -14,11 +14,11 @@ import common
 from minilstm import LSTM, Dense, Dropout, Embedding, Sequential
 
 
-def make_model(config: argparse.Namespace) -> Sequential:
+def make_model(config: argparse.Namespace, activation: str = "tanh") -> Sequential:
     """Stack the tutorial's layers, with dropout, since 5,000 reviews are easily learnt by heart."""
     model = Sequential(seed=config.seed)
     model.add(Embedding(config.vocab_size, config.embedding_dims, dropout=config.word_dropout))
-    model.add(LSTM(config.hidden_dims))
+    model.add(LSTM(config.hidden_dims, activation=activation))
     model.add(Dropout(config.dropout))
     model.add(Dense(1, activation="sigmoid"))
     return model

@@ -1,14 +1,16 @@
-"""What the demos on all of IMDB share: settings, texts, and scores kept in a file, so that a killed run goes on."""
+"""What the demos on all of IMDB share: settings, texts, and scores kept in a file, so that nothing is trained twice."""
 
 from __future__ import annotations
 
 import argparse
 import functools
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
 import re
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +27,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-from minilstm import OneCycle, RMSprop, Sequential, Tokenizer
+from minilstm import Callback, OneCycle, Sequential, Tokenizer
 from minilstm.datasets import load_imdb
 from minilstm.layer import Array
 
@@ -53,7 +55,7 @@ class Score(NamedTuple):
 
 
 class Kept:
-    """Scores kept in a file, a line of JSON each, by all that they depend on but the code: delete it after a change.
+    """Scores kept in a file, a line of JSON each. It knows of the jobs alone: with other code or data, take another.
 
     Args:
         path: the file. It is made with the first score, and read by whoever asks again.
@@ -65,9 +67,9 @@ class Kept:
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
             try:
                 what, score = json.loads(line)
-            except ValueError:  # the last line of a run that was killed while it wrote
+                self.scores[json.dumps(what, sort_keys=True)] = Score(*score)
+            except (TypeError, ValueError):  # cut off, as a run was killed while it wrote
                 continue
-            self.scores[json.dumps(what, sort_keys=True)] = Score(*score)
 
     def __contains__(self, job: Job) -> bool:
         """Tell whether the score of a job is known."""
@@ -127,21 +129,34 @@ def run_all(jobs: Sequence[Job], kept: Kept, data: str | None) -> list[Score]:
     new = {job.key: job for job in sorted(jobs, key=lambda job: (job.seed, job.held_out)) if job not in kept}
     with tqdm(new.values(), unit=" trainings", disable=None if new else True) as bar:
         for job in bar:
-            kept[job] = done = score(job, data)
+            kept[job] = done = score(job, data, Tell(bar, job.model))
             part = "held-out" if job.held_out else "test"
             told = f"{part} accuracy {done.accuracy:.1%} after {done.seconds:.0f} s of training"
             bar.write(f"{job.model}, {job.reviews:,} reviews, seed {job.seed}: {told}")
     return [kept[job] for job in jobs]
 
 
+class Tell(Callback):
+    """Says behind a bar which training it is, and how far it has got."""
+
+    def __init__(self, bar: Any, name: str) -> None:
+        self.bar, self.name = bar, name
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Count the epoch."""
+        self.bar.set_postfix_str(f"{self.name}, epoch {epoch + 1} of {self.params['epochs']}")
+
+
 @functools.lru_cache(maxsize=1)
 def texts(data: str | None, seed: int, held_out: bool) -> Parts:
     """Read all reviews, in an order of the seed."""
-    parts = load_imdb(data, seed=seed, validation=0.1 if held_out else 0.0, by_movie=True)
-    return parts[:2]
+    try:
+        return load_imdb(data, seed=seed, validation=0.1 if held_out else 0.0, by_movie=True)[:2]
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
 
 
-def score(job: Job, data: str | None) -> Score:
+def score(job: Job, data: str | None, tell: Callback) -> Score:
     """Do a job."""
     (X, y), (X_test, y_test) = texts(data, job.seed, job.held_out)
     X, y = X[: job.reviews], y[: job.reviews]
@@ -150,11 +165,11 @@ def score(job: Job, data: str | None) -> Score:
         accuracy, parameters = BASELINES[job.model](X, y, X_test, y_test)
         return Score(accuracy, time.perf_counter() - start, parameters, {})
     config = argparse.Namespace(**job.settings, seed=job.seed)
+    if getattr(config, "pairs", False):
+        X, X_test = [with_pairs(text) for text in X], [with_pairs(text) for text in X_test]
     tokenizer = Tokenizer(num_words=config.vocab_size)
     tokenizer.fit_on_texts(X)
-    model = job.make_model(config)
-    optimizer = RMSprop(config.learning_rate, global_clipnorm=1.0)
-    model.compile(loss="binary_crossentropy", optimizer=optimizer, metrics=["accuracy"])
+    model = common.build(job.make_model, config)
     x, x_test = (encode(tokenizer, some, model, config) for some in (X, X_test))
     start = time.perf_counter()
     history = model.fit(
@@ -163,7 +178,7 @@ def score(job: Job, data: str | None) -> Score:
         config.batch_size,
         config.epochs,
         verbose=0,
-        callbacks=[OneCycle()],
+        callbacks=[OneCycle(), tell],
         validation_data=(x_test, y_test) if job.held_out else None,
     )
     seconds = time.perf_counter() - start
@@ -171,9 +186,16 @@ def score(job: Job, data: str | None) -> Score:
     return Score(model.evaluate(x_test, y_test, 128, verbose=0)[1], seconds, parameters, history.history)
 
 
+def with_pairs(text: str) -> str:
+    """Put before each word but the first the pair it makes with the one before: "not good" to "not not·good good"."""
+    words = re.findall(r"[\w']+", text.lower())
+    pairs = map("·".join, itertools.pairwise(words))
+    return " ".join(itertools.chain.from_iterable(itertools.zip_longest(words, pairs, fillvalue=""))).rstrip()
+
+
 def encode(tokenizer: Tokenizer, some: list[str], model: Sequential, config: argparse.Namespace) -> Any:
     """Turn texts into what the model reads; with the setting ``matrix``, into the tutorial's mistake."""
-    if "matrix" in config:
+    if getattr(config, "matrix", False):
         return tokenizer.texts_to_matrix(some).astype(np.int8)  # (N, V), 0 or 1
     return common.clip(model, tokenizer.texts_to_sequences(some), config.maxlen)
 
@@ -226,8 +248,10 @@ def machine() -> str:
 def fill_in(page: Path, name: str, text: str) -> None:
     """Put text between the marks of ``name`` in a page, in one step, so that a killed run leaves no half page."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, rest = page.read_text(encoding="utf-8").split(begin)
+    before, *middle, after = re.split(f"{begin}|{end}", page.read_text(encoding="utf-8"))
+    if len(middle) != 1:
+        raise ValueError(f"{page} needs {begin} and {end}, once each: put them where the numbers are to stand")
     beside = page.with_name(f".{page.name}")
-    beside.write_text(f"{before}{begin}\n{text.strip()}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+    beside.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
     beside.replace(page)
     print(f"wrote {name} into {page}")

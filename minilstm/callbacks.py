@@ -210,19 +210,33 @@ class OneCycle(Callback):
         η q / w                                 while q < w
         η (1 + cos(π (q - w) / (1 - w))) / 2    from there on
 
-    Sources: Smith & Topin 2019 (one cycle), Loshchilov & Hutter 2017 (the cosine).
+    A run that is stopped early never gets to the small steps; one that goes on from a checkpoint with other ``epochs``
+    follows the curve for those. Sources: Smith & Topin 2019 (one cycle), Loshchilov & Hutter 2017 (the cosine).
+
+    Args:
+        warmup: w, the share of the steps in which the rate rises.
 
     Raises:
+        TypeError: ``warmup`` is no number.
         ValueError: ``warmup`` outside [0, 1).
     """
 
     def __init__(self, warmup: float = 0.3) -> None:
         self.warmup = check_number("warmup", warmup, 0, 1, low_too=True)
 
+    def __enter__(self) -> Self:
+        """Take note of the optimiser's own rate."""
+        assert self.model.optimizer is not None  # fit has seen to it
+        self.optimizer, self.peak = self.model.optimizer, self.model.optimizer.learning_rate
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Give it back, also where a step broke off."""
+        self.optimizer.learning_rate = self.peak
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Start at the first step."""
-        assert self.model.optimizer is not None  # fit has seen to it
-        self.done, self.optimizer, self.peak = 0, self.model.optimizer, self.model.optimizer.learning_rate
+        self.done = 0
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Set the rate of this step, as in its middle."""

@@ -209,6 +209,17 @@ def test_after_one_cycle_the_optimiser_has_its_own_rate_back():
         assert m.optimizer.learning_rate == 0.5
 
 
+def test_the_optimiser_has_its_own_rate_back_too_where_a_step_broke_off():
+    class Break(Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            raise RuntimeError
+
+    m = model()
+    with pytest.raises(RuntimeError):
+        m.fit(X, Y, verbose=0, callbacks=[OneCycle(), Break()])
+    assert m.optimizer.learning_rate == 0.5
+
+
 @pytest.mark.parametrize("warmup", [-0.1, 1, float("nan"), "half"])
 def test_one_cycle_without_a_way_down_is_refused(warmup):
     with pytest.raises((ValueError, TypeError), match="warmup"):

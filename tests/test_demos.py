@@ -53,10 +53,14 @@ def test_without_imdb_a_demo_says_so_loudly_and_how_to_get_it_then_trains_on_the
     assert "accuracy on 100 other reviews of the built-in corpus (not IMDB)" in result.stdout
 
 
-def test_a_path_that_is_wrong_is_an_error_in_one_line():
-    result = run("lstm.py", "--data", "no/such/archive.tar.gz")
+@pytest.mark.parametrize(
+    "demo", [["lstm.py"], ["compare.py"], ["compare.py", "--full"], ["best.py"], ["what_we_found.py"]]
+)
+def test_a_path_that_is_wrong_is_an_error_in_one_line(demo, tmp_path):
+    out = [] if demo == ["lstm.py"] else ["--out", str(tmp_path)]
+    result = run(*demo, "--data", "no/such/archive.tar.gz", *out)
     assert result.returncode == 1
-    assert result.stderr.startswith("lstm.py: nothing at ")
+    assert result.stderr.startswith(f"{demo[0]}: nothing at ")
     assert "Traceback" not in result.stderr
 
 
@@ -65,7 +69,8 @@ def test_a_path_that_is_wrong_is_an_error_in_one_line():
     [
         (["--epochs", "0"], "0 is no whole number of at least 1"),
         (["--maxlen", "-3"], "-3 is no whole number of at least 1"),
-        (["--dropout", "2", "--data", "builtin"], "rate is 2.0, expected 0 <= rate < 1"),
+        (["--dropout", "2"], "argument --dropout: 2 is no share from 0 up to but not including 1"),
+        (["--word-dropout", "-1"], "argument --word-dropout: -1 is no share"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_an_error_in_one_line(arguments, message):
@@ -129,7 +134,6 @@ def small(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "PLOTS", tmp_path / "plots")
     monkeypatch.setattr(found, "FEW", 30)
     monkeypatch.setattr(found, "MATRIX", tiny | {"vocab_size": 20})
-    (tmp_path / "plots").mkdir()
     for page in ("README.md", "what_we_found.md"):
         (tmp_path / page).write_text(empty((DEMOS / page).read_text(encoding="utf-8")), encoding="utf-8")
     monkeypatch.setenv("MINILSTM_CACHE", str(tmp_path / "cache"))
@@ -188,6 +192,13 @@ def test_a_training_that_was_cut_off_while_its_score_was_written_is_done_again(s
     again = runs.run_all(jobs, kept, data)
     assert [score._replace(seconds=0) for score in again] == [score._replace(seconds=0) for score in scores]
     assert all(job in runs.Kept(file) for job in jobs)
+
+
+def test_pairs_of_words_stand_between_the_two(small):
+    with_pairs = small[0].with_pairs
+    assert with_pairs("Not good, NOT bad!") == "not not·good good good·not not not·bad bad"
+    assert with_pairs("So.") == "so"
+    assert with_pairs("") == ""
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,8 @@ def test_an_embedding_hides_the_same_words_wherever_they_stand_in_words_and_in_a
     with use_numba(numba):
         words, words_cache = layer.forward(words_of(x, LENGTHS, V), LENGTHS, True, np.random.default_rng(2))
     np.testing.assert_array_equal(words.spread(), y)
+    seen = (y != 0).any(axis=2)
+    np.testing.assert_allclose(y[seen], layer.params["E"][x[seen]] / 0.6)
     live = np.arange(9) < LENGTHS[:, None]
     hidden = set(x[live & (y == 0).all(axis=2)])
     assert 0 < len(hidden) < V

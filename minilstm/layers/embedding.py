@@ -8,8 +8,9 @@ Backward: every place where a word stood adds its share to that word's row::
 
     (1') dE[n] = Σ dy[b, t] over all b, t with x[b, t] = n
 
-While training with dropout, E[n] in (1) becomes E[n] m[n], and (1') gets the same factor. The mask m (V, 1) hides a
-random part of the words, each wherever it stands, so that no verdict leans on a single word (Gal & Ghahramani 2016).
+While training with dropout, E[n] in (1) becomes E[n] m[n], and (1') gets the same factor. The mask m (V, 1), drawn as
+in ``dropout.py`` but once for a word, hides a random part of the words wherever they stand, so that no verdict leans on
+a single word. Gal & Ghahramani 2016 draw it for each text; here all texts that are worked on at a time share it.
 
 Shapes: x (B, T) whole numbers from 0 to V - 1, E (V, D), y (B, T, D). It is the product of a one-hot
 matrix with E, without the zeros (Bengio et al. 2003 have it as the first layer of a language model).
@@ -32,7 +33,10 @@ from minilstm.words import RowGradient, scatter_rows
 def embedding_forward(
     x: Array, E: Array, lengths: Lengths = None, m: Array | None = None
 ) -> tuple[Array, EmbeddingCache]:
-    """Look up (1): token ids x (B, T) to y (B, T, D). Cost: a copy of y, two where rows are padded."""
+    """Look up (1): token ids x (B, T) to y (B, T, D), with the mask m (V, 1) if given.
+
+    Cost: a copy of y, two where rows are padded; with a mask, one of E.
+    """
     x = zero_padding(x, lengths).astype(np.int64)  # (B, T), a copy: backward must find the same ids
     check_tokens(x, len(E))
     x = np.where(live_steps(lengths, x.shape[1]), x, -1) if lengths is not None else x  # (B, T)
@@ -57,7 +61,7 @@ def embedding_backward(dy: Array | Words, cache: EmbeddingCache) -> tuple[None, 
         check_arrays("Embedding", E.dtype, dy=(dy, (*index.shape, D)))
         drows = np.zeros((N, D), E.dtype)  # (N, D)
         scatter_rows(drows, np.ascontiguousarray(dy), index)  # (1')
-    drows = drows if m is None else drows * m
+    drows = drows if m is None else drows * m  # (1'), (N, D)
     return None, {"E": drows if ids is None else RowGradient(ids, drows)}
 
 
@@ -84,7 +88,7 @@ class Embedding(Layer):
 
     Raises:
         TypeError: a size that is no whole number, tokens that are no whole numbers.
-        ValueError: a size below 1, a token outside the vocabulary, ``dropout`` outside [0, 1).
+        ValueError: a size below 1, a token outside the vocabulary, ``dropout`` outside [0, 1), no ``rng`` to draw with.
     """
 
     reads_words = True

@@ -13,7 +13,7 @@ NAMES = ("cnn", "lstm", "deep-lstm", "bidirectional", "cnn-lstm")
 
 
 def make_classifier(settings: Namespace, K: int) -> Sequential:
-    """Make a model for K labels, 2 or more, and compile it. ``demos/`` says what to expect of each.
+    """Make a model for K labels, 2 or more, and compile it.
 
     Two labels need one number, the probability of the second; more need a share for each. A setting that makes no
     sense is refused by the layer that it is for.
