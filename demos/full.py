@@ -31,7 +31,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """Chosen on the reviews held out, see README.md."""
 SIZES = [500, 1_000, 2_500, 5_000, 10_000]
-FIRST = 2  # of the seeds, for trainings on part of the reviews
 PLOTS = PAGES / "plots"
 
 
@@ -53,9 +52,9 @@ def held_out(name: str) -> Job:
     return whole(name)._replace(reviews=ALL * 9 // 10, held_out=True)
 
 
-def part(name: str, N: int, seed: int) -> Job:
+def part(name: str, N: int) -> Job:
     """Make the job of training on N reviews."""
-    return Job(name, MODELS.get(name), on_part(name, N), seed, N)
+    return Job(name, MODELS.get(name), on_part(name, N), 0, N)
 
 
 def main(data: str | None, seeds: int, out: Path) -> None:
@@ -65,16 +64,16 @@ def main(data: str | None, seeds: int, out: Path) -> None:
     runs = {name: [whole(name, seed) for seed in range(1 if name in BASELINES else seeds)] for name in names}
     runs["best.py"] = [best.job(seed) for seed in range(seeds)]
     curves = [held_out(name) for name in MODELS]
-    parts = {(name, N): [part(name, N, seed) for seed in range(min(seeds, FIRST))] for name in names for N in SIZES}
-    run_all([*itertools.chain(*runs.values()), *curves, *itertools.chain(*parts.values())], kept, data)
+    parts = {(name, N): part(name, N) for name in names for N in SIZES}
+    run_all([*itertools.chain(*runs.values()), *curves, *parts.values()], kept, data)
 
     page = PAGES / "README.md"
     scores = {name: run_all(jobs, kept, data) for name, jobs in runs.items()}
     told = f"Seeds 0 to {seeds - 1}; the baselines have no chance in them. {machine()}."
     fill_in(page, "all reviews", "\n".join([told, "", *table(scores), "", "Settings:", "", *settings()]))
     draw_curves(dict(zip(MODELS, run_all(curves, kept, data), strict=True)), PLOTS / "epochs.png")
-    grid = {place: run_all(jobs, kept, data) for place, jobs in parts.items()}
-    grid |= {(name, ALL): scores[name] for name in names}
+    grid = dict(zip(parts, run_all([*parts.values()], kept, data), strict=True))
+    grid |= {(name, ALL): scores[name][0] for name in names}
     fill_in(page, "parts", "\n".join(parts_table(grid)))
     draw_parts(grid, PLOTS / "reviews.png")
 
@@ -98,13 +97,12 @@ def settings() -> list[str]:
     return [*lines, "| reads | " + " | ".join(reads) + " |"]
 
 
-def parts_table(grid: dict[tuple[str, int], list[Score]]) -> list[str]:
+def parts_table(grid: dict[tuple[str, int], Score]) -> list[str]:
     """Write accuracies by model and number of reviews."""
     sizes = [*SIZES, ALL]
     lines = ["| reviews | " + " | ".join(f"{N:,}" for N in sizes) + " |", "| --- |" + " ---: |" * len(sizes)]
     for name in dict.fromkeys(name for name, _ in grid):
-        means = [100 * np.mean([run.accuracy for run in grid[name, N]]) for N in sizes]
-        lines.append(f"| {name} | " + " | ".join(f"{mean:.1f}" for mean in means) + " |")
+        lines.append(f"| {name} | " + " | ".join(f"{100 * grid[name, N].accuracy:.1f}" for N in sizes) + " |")
     return lines
 
 
@@ -125,17 +123,15 @@ def draw_curves(scores: dict[str, Score], path: Path) -> None:
     figure.savefig(path, format="png", dpi=150)
 
 
-def draw_parts(grid: dict[tuple[str, int], list[Score]], path: Path) -> None:
-    """Draw the test accuracy against the number of reviews trained on, with its range over the seeds."""
+def draw_parts(grid: dict[tuple[str, int], Score], path: Path) -> None:
+    """Draw the test accuracy against the number of reviews trained on."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     for name in dict.fromkeys(name for name, _ in grid):
-        accuracy = [[100 * run.accuracy for run in grid[name, N]] for N in (*SIZES, ALL)]
-        mean = np.array([np.mean(runs) for runs in accuracy])  # (sizes,)
-        reach = [mean - [min(runs) for runs in accuracy], [max(runs) for runs in accuracy] - mean]
         line = "--" if name in BASELINES else "-"
-        axes.errorbar((*SIZES, ALL), mean, yerr=reach, marker="o", capsize=3, label=name, linestyle=line)
-    axes.set(xscale="log", xlabel="reviews trained on", ylabel="test accuracy in %: mean, lowest and highest")
+        accuracy = [100 * grid[name, N].accuracy for N in (*SIZES, ALL)]
+        axes.plot((*SIZES, ALL), accuracy, marker="o", label=name, linestyle=line)
+    axes.set(xscale="log", xlabel="reviews trained on", ylabel="test accuracy in %")
     axes.set_xticks((*SIZES, ALL), [f"{N:,}" for N in (*SIZES, ALL)])
     axes.minorticks_off()
     axes.grid(alpha=0.4)
