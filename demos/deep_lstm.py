@@ -1,6 +1,6 @@
 """The deep LSTM: a second LSTM reads the states of the first, one for each word.
 
-Expect 82 to 83% on 5,000 reviews, no more than from one LSTM but at nearly twice its time: what a second reader could
+Expect some 84% on 5,000 reviews, no more than from one LSTM but at twice its time: what a second reader could
 find out is not what 5,000 reviews teach. On the built-in corpus both get all right; the deep one takes off an epoch
 later.
 """
