@@ -80,10 +80,10 @@ def main(data: str | None, seeds: int, out: Path) -> None:
 
 def table(scores: dict[str, list[Score]]) -> list[str]:
     """Write the table of all models."""
-    lines = ["| model | test accuracy in % | minutes of training | parameters |", "| --- | ---: | ---: | ---: |"]
+    lines = ["| model | test accuracy in % | minutes | parameters |", "| --- | ---: | ---: | ---: |"]
     for name, runs in scores.items():
-        minutes = np.median([run.seconds for run in runs]) / 60
-        lines.append(f"| {name} | {spread(runs)} | {minutes:.1f} | {runs[0].parameters:,} |")
+        minutes = " to ".join(dict.fromkeys(f"{pick(run.seconds for run in runs) / 60:.1f}" for pick in (min, max)))
+        lines.append(f"| {name} | {spread(runs)} | {minutes} | {runs[0].parameters:,} |")
     return lines
 
 
