@@ -5,7 +5,7 @@ value that it had anywhere in the review (Johnson & Zhang 2016 pool so), and its
 Frequent pairs of words are read as words of their own, between the two: "not·good" need not be put together first.
 What keeps 33 million numbers from learning 25,000 reviews by heart: 6 of 10 words are hidden while training.
 
-Expect 91%, after 8 minutes of training on two cores. Settings were chosen on training reviews held out by movie, and
+Expect 91%, after 8 to 11 minutes on two cores. Settings were chosen on training reviews held out by movie, and
 the test reviews are read once, at the end. Each score is kept in --out: after a stop, the same command does what is
 missing.
 """
