@@ -1,8 +1,8 @@
 """The bidirectional LSTM: one reads from the first word to the last, another from the last to the first.
 
-Expect 84 to 86% on 5,000 reviews, hardly more than from one LSTM and at nearly twice its time: each end of a review
-is now fresh in the memory of one of the two, but most verdicts stand at the last end anyway. On the built-in corpus all
-are right. A task that one direction cannot solve at all: ``order_matters.py``, "tag by the next word".
+Expect 84 to 86% on 5,000 reviews, hardly more than from one LSTM and at nearly twice its time, although each end of a
+review is now fresh in the memory of one of the two. On the built-in corpus all are right. A task that one direction
+cannot solve at all: ``order_matters.py``, "tag by the next word".
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def main(data: str | None, seeds: int, out: Path) -> None:
 
     page = PAGES / "README.md"
     scores = {name: run_all(jobs, kept, data) for name, jobs in runs.items()}
-    told = f"Seeds 0 to {seeds - 1}; the baselines have no chance in them. {machine()}."
+    told = f"Seeds 0 to {seeds - 1}; the baselines do not depend on a seed. {machine()}."
     fill_in(page, "all reviews", "\n".join([told, "", *table(scores), "", "Settings:", "", *settings()]))
     draw_curves(dict(zip(MODELS, run_all(curves, kept, data), strict=True)), PLOTS / "epochs.png")
     grid = dict(zip(parts, run_all([*parts.values()], kept, data), strict=True))
