@@ -44,11 +44,11 @@ def embedding_forward(
 
 
 def embedding_words(x: Words, E: Array, m: Array | None = None) -> tuple[Words, EmbeddingCache]:
-    """Look up (1) once for each distinct word: Words of ids to Words of vectors."""
+    """Look up (1) once for each distinct word: Words of ids to Words of vectors, with the mask m (V, 1) if given."""
     check_tokens(x.rows, len(E))
-    m = None if m is None else m[x.rows]  # (N, 1)
-    rows = E[x.rows] if m is None else E[x.rows] * m  # (1), (N, D)
-    return Words(rows, x.index), EmbeddingCache(x.rows, x.index, E, m)
+    rows, m_rows = E[x.rows], None if m is None else m[x.rows]  # (N, D), (N, 1)
+    rows = rows if m_rows is None else rows * m_rows  # (1), (N, D)
+    return Words(rows, x.index), EmbeddingCache(x.rows, x.index, E, m_rows)
 
 
 def embedding_backward(dy: Array | Words, cache: EmbeddingCache) -> tuple[None, dict[str, Any]]:
