@@ -40,7 +40,8 @@ from minilstm import (
     Tokenizer,
 )
 from minilstm.datasets import load_builtin, load_imdb
-from minilstm.layer import Array, Layer
+from minilstm.arrays import Array
+from minilstm.layers.base import Layer
 from minilstm.tools.interop import to_keras, to_torch
 from minilstm.training import batches
 

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 import minilstm  # noqa: F401 - its layers register the kernels
 from minilstm.kernels import PAIRS
-from minilstm.layer import Array
+from minilstm.arrays import Array
 from minilstm.text import TEXT_END, WORD_END
 
 EXAMPLES = """\

@@ -19,7 +19,7 @@ import common
 import numpy as np
 
 from minilstm import Adam, Callback, Layer, Sequential, pad_sequences
-from minilstm.layer import Array
+from minilstm.arrays import Array
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Embedding, GlobalMaxPooling1D, MaxPooling1D
 
 V, H, N = 10, 32, 2000  # words, numbers in an LSTM's state, texts to train on and as many to test on

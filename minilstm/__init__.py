@@ -26,8 +26,8 @@ gradient checks. Read the files in this order:
 
 from minilstm import callbacks, losses, optimizers
 from minilstm.callbacks import Callback, EarlyStopping, History, OneCycle
-from minilstm.kernels import use_numba
-from minilstm.layer import Layer
+from minilstm.fast import textbook, use_numba
+from minilstm.layers.base import Layer
 from minilstm.layers import (
     LSTM,
     Activation,
@@ -81,5 +81,6 @@ __all__ = [
     "losses",
     "optimizers",
     "pad_sequences",
+    "textbook",
     "use_numba",
 ]

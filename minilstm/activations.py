@@ -1,12 +1,12 @@
-"""Activations: the bends between the linear parts of a network.
+"""Activations: the nonlinearities between the linear parts of a network.
 
     (1) tanh(x)
     (2) sigmoid(x) = 1 / (1 + exp(-x)) = (1 + tanh(x/2)) / 2
     (3) relu(x)    = max(x, 0)
     (4) linear(x)  = x
-    (5) softmax(x) = exp(x_k) / Σ_j exp(x_j)          over the last axis: shares that add up to 1
+    (5) softmax(x) = exp(x_k) / Σ_j exp(x_j)          over the last axis: probabilities that sum to 1
 
-Each derivative can be written with the output y alone, so that a backward pass needs no x:
+Each derivative can be written with the output y alone, so a backward pass does not need x:
 
     (1') dx = dy (1 - y²)      (2') dx = dy y (1 - y)      (3') dx = dy where y > 0      (4') dx = dy
     (5') dx_k = y_k (dy_k - Σ_j dy_j y_j)
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minilstm.layer import Array
+from minilstm.arrays import Array
 
 
 def tanh(x: Array) -> Array:
@@ -35,10 +35,7 @@ def tanh_backward(dy: Array, y: Array) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """(2), elementwise. By way of tanh, which NumPy computes fast and which cannot overflow.
-
-    The error is 6e-8 in float32, absolute, not relative: near 0 few digits are right.
-    """
+    """(2), elementwise; through tanh, which cannot overflow. The absolute error in float32 is 6e-8."""
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
@@ -48,7 +45,7 @@ def sigmoid_backward(dy: Array, y: Array) -> Array:
 
 
 def relu(x: Array) -> Array:
-    """(3), elementwise; of complex numbers NumPy compares the real parts. NaN stays NaN, so that it gets noticed."""
+    """(3), elementwise; NumPy compares complex numbers by their real parts. NaN stays NaN, so it gets noticed."""
     return np.maximum(x, 0)
 
 
@@ -68,44 +65,40 @@ def linear_backward(dy: Array, _y: Array) -> Array:
 
 
 def softmax(x: Array) -> Array:
-    """(5), over the last axis. The largest x is taken off first: it changes no share, and exp cannot overflow."""
+    """(5), over the last axis. Subtracting the largest x first changes no probability, and exp cannot overflow."""
     e = np.exp(x - x.real.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
 
 def softmax_backward(dy: Array, y: Array) -> Array:
-    """(5'), from the output y. The one activation in which a number's slope depends on the others."""
+    """(5'), from the output y. The one activation in which each output depends on all inputs."""
     return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
 
 
 class Activation(NamedTuple):
-    """A function and its derivative by way of the output."""
+    """A function φ and its derivative, computed from the output."""
 
     name: str
-    number: int  # by which the kernels know it
     forward: Callable[[Array], Array]
     backward: Callable[[Array, Array], Array]
 
 
-ACTIVATIONS = (
-    Activation("tanh", 0, tanh, tanh_backward),
-    Activation("sigmoid", 1, sigmoid, sigmoid_backward),
-    Activation("relu", 2, relu, relu_backward),
-    Activation("linear", 3, linear, linear_backward),
-    Activation("softmax", 4, softmax, softmax_backward),
-)
-"""All activations, each at the place of its number. The kernels have all but the last."""
+ACTIVATIONS = {
+    "tanh": Activation("tanh", tanh, tanh_backward),
+    "sigmoid": Activation("sigmoid", sigmoid, sigmoid_backward),
+    "relu": Activation("relu", relu, relu_backward),
+    "linear": Activation("linear", linear, linear_backward),
+    "softmax": Activation("softmax", softmax, softmax_backward),
+}
 
 
 def get_activation(name: str | None, symbol: str = "activation", elementwise: bool = False) -> Activation:
     """Find an activation by its Keras name; None means "linear". ``elementwise`` leaves softmax out.
 
     Raises:
-        ValueError: there is none of that name; the message lists those there are.
+        ValueError: there is none of that name; the message lists the names that exist.
     """
-    choices = ACTIVATIONS[:-1] if elementwise else ACTIVATIONS
-    for activation in choices:
-        if (name is None or isinstance(name, str)) and activation.name == (name or "linear"):
-            return activation
-    names = ", ".join(repr(activation.name) for activation in choices)
-    raise ValueError(f"{symbol}={name!r} is unknown; choose one of {names}")
+    choices = [choice for choice in ACTIVATIONS if not (elementwise and choice == "softmax")]
+    if name is not None and (not isinstance(name, str) or name not in choices):
+        raise ValueError(f"{symbol}={name!r} is unknown; choose one of {', '.join(map(repr, choices))}")
+    return ACTIVATIONS[name or "linear"]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from tqdm import tqdm
 
-from minilstm.layer import Array
+from minilstm.arrays import Array
 from minilstm.tools.checks import check_choice, check_number
 
 if TYPE_CHECKING:
@@ -159,8 +159,8 @@ class EarlyStopping(Callback):
         check_choice("mode", mode, "auto", "min", "max")
         if not isinstance(monitor, str):
             raise TypeError(f"EarlyStopping: monitor is {monitor!r}, expected the name of a number, such as 'val_loss'")
-        self.monitor, self.patience = monitor, check_number("patience", patience, low_too=True)
-        self.min_delta = check_number("min_delta", min_delta, low_too=True)
+        self.monitor, self.patience = monitor, check_number("patience", patience, inclusive=True)
+        self.min_delta = check_number("min_delta", min_delta, inclusive=True)
         self.sign = 1 if mode == "max" or (mode == "auto" and "acc" in monitor) else -1
         self.restore_best_weights = restore_best_weights
 
@@ -222,7 +222,7 @@ class OneCycle(Callback):
     """
 
     def __init__(self, warmup: float = 0.3) -> None:
-        self.warmup = check_number("warmup", warmup, 0, 1, low_too=True)
+        self.warmup = check_number("warmup", warmup, 0, 1, inclusive=True)
 
     def __enter__(self) -> Self:
         """Take note of the optimiser's own rate."""

@@ -8,14 +8,14 @@ at a time. For a function f of one number x:
 
 (2) works for anything that can be computed, but subtracts two nearly equal numbers: some 10 digits are left.
 (1) subtracts nothing, so nearly all 16 digits are right, but f must be *complex-safe*: no abs, no comparison
-but of real parts, no conversion to float (Squire & Trapp 1998). The plain NumPy functions here all are.
+but of real parts, no conversion to float (Squire & Trapp 1998). All layers and losses here are.
 
 Layers have many outputs, so f is their sum weighted at random, f = Σ dy ⊙ y. A plain sum would hide bugs: it
 cannot tell one output from another. The error given is the worst over all entries of an array, relative to its
 largest gradient. Everything runs in float64.
 
-Which backward pass is checked? The one that would run: with numba on, the kernel's. ``python -m minilstm gradcheck``
-checks both; in your own code, ``with use_numba(False):`` checks the plain function.
+What is checked is what you read: a layer runs as it is written. The twins in ``fast/`` are compared with it in
+``tests/test_twins.py``.
 
 **Kinks.** ReLU and max have no derivative at their bends. Where the slopes on the two sides of x differ, (2) is
 meaningless; such entries are counted and left out of it. (1) compares real parts, stays on one side, and counts.
@@ -36,10 +36,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.layer import Array, Arrays, Layer, Lengths
+from minilstm.arrays import Array, Arrays, Lengths
+from minilstm.layers.base import Layer, check_same
 from minilstm.losses import Loss
 from minilstm.model import Sequential
-from minilstm.tools.checks import check_same
 from minilstm.tools.door import as_array
 
 COMPLEX_LIMIT, CENTRAL_LIMIT = 1e-12, 1e-7
@@ -186,7 +186,7 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, seed: int = 0, 
     draws from its rng, it draws again the same.
 
     Args:
-        layer: any object that keeps the contract in :mod:`minilstm.layer`.
+        layer: any object that keeps the contract in :mod:`minilstm.layers.base`.
         x: a batch, (B, D), (B, T, D) or token ids (B, T). Keep it small: every number costs three runs.
         lengths: (B,), to check a batch with padding; worth it.
         seed: for parameters, upstream gradient and the layer's rng.

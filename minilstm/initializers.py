@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.layer import Array
+from minilstm.arrays import Array
 
 
 def glorot_uniform(

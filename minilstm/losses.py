@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 
 from minilstm.activations import sigmoid, softmax
-from minilstm.layer import Array
-from minilstm.tools.checks import by_name, check_probabilities, check_truth
+from minilstm.arrays import Array
+from minilstm.layers.base import FLOATS, check_arrays, is_array
+from minilstm.tools.checks import by_name
 
 
 class Loss:
@@ -173,3 +174,21 @@ LOSSES: dict[str, Callable[[], Loss]] = {
 def get_loss(loss: str | Loss) -> Loss:
     """Find a loss by its Keras name; a Loss object passes through. For errors see ``by_name``."""
     return by_name("loss", loss, LOSSES, Loss)
+
+
+def check_truth(p: Array, y: Array) -> None:
+    """Raise unless p is floating-point, and y of its shape, and of its dtype unless a gradient check made p complex."""
+    if not is_array(p) or p.dtype not in FLOATS or not p.ndim or not p.size:
+        got = f"{p.dtype} {p.shape}" if isinstance(p, np.ndarray) else f"a {type(p).__name__}"
+        raise TypeError(f"loss: predictions are {got}, expected an array (B, K) of float32 or float64, not empty")
+    check_arrays("loss", p.dtype if p.dtype.kind == "f" else getattr(y, "dtype", p.real.dtype), y=(y, p.shape))
+
+
+def check_probabilities(p: Array, activation: str, loss: str) -> None:
+    """Raise a ValueError unless p lies within 0 and 1 and, after a softmax, each row sums to 1."""
+    remedy = f"give the last layer activation={activation!r}, or use the loss {loss}(from_logits=True)"
+    if p.size and (p.real.min() < 0 or p.real.max() > 1):
+        got = f"predictions go from {p.real.min():.3g} to {p.real.max():.3g}"
+        raise ValueError(f"{got}, expected probabilities from 0 to 1; {remedy}")
+    if activation == "softmax" and p.size and np.abs(p.real.sum(axis=-1) - 1).max() > 1e-3:
+        raise ValueError(f"predictions of a row sum to {p.real.sum(axis=-1).max():.3g}, expected 1; {remedy}")

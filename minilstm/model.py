@@ -1,8 +1,6 @@
 """Sequential: layers in a row, each fed with the output of the one before.
 
-Forward hands x through the layers and keeps their caches. Backward hands the gradient through in reverse: each
-layer turns the gradient of its output into that of its input, which is the output of the layer before (the chain
-rule, and all there is to "backpropagation"). How weights learn from it stands in :mod:`minilstm.training`.
+This file puts a model together. How it computes and how it learns is in :mod:`minilstm.training`.
 """
 
 from __future__ import annotations
@@ -14,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from minilstm import training
+from minilstm.arrays import Array, Lengths, Shape
 from minilstm.callbacks import History
-from minilstm.layer import Array, Layer, Lengths, Shape, Words, reads_words
 from minilstm.layers import Embedding
+from minilstm.layers.base import Layer
 from minilstm.losses import Loss, get_loss
 from minilstm.optimizers import Optimizer, get_optimizer
 from minilstm.text import Tokenizer
@@ -95,12 +94,12 @@ class Sequential:
         layer.name = f"{kind}_{same}" if same else kind
         self.layers = (*self.layers, layer)
 
-    def build(self, d_in: Shape) -> None:
-        """Make the weights of a model that has none yet, for samples of shape ``d_in``."""
+    def build(self, shape_in: Shape) -> None:
+        """Make the weights of a model that has none yet, for samples of shape ``shape_in``."""
         if not self.layers:
             raise ValueError("the model has no layers; add one, such as model.add(Embedding(1000, 50))")
         if not self.shapes:
-            shapes = [d_in]
+            shapes = [shape_in]
             try:
                 for layer in self.layers:
                     shapes.append(self._build(layer, shapes[-1]))
@@ -110,18 +109,18 @@ class Sequential:
                 raise
             self.shapes = shapes
 
-    def _build(self, layer: Layer, d_in: Shape) -> Shape:
+    def _build(self, layer: Layer, shape_in: Shape) -> Shape:
         if layer.params:
             raise ValueError(
                 f"this {type(layer).__name__} has weights already, as from another model, and would lose them; "
                 "make a new one and give it copies of them with set_weights"
             )
-        return layer.build(d_in, self.rng, self.dtype)
+        return layer.build(shape_in, self.rng, self.dtype)
 
     @property
     def params(self) -> dict[str, Array]:
         """All parameters by layer and name, such as ``"lstm.W"``. The arrays themselves, not copies."""
-        return {f"{layer.name}.{name}": p for layer in self.layers for name, p in layer.params.items()}
+        return training.parameters(self.layers)
 
     def get_weights(self) -> list[Array]:
         """Copy all parameters, in the order of the layers."""
@@ -147,25 +146,14 @@ class Sequential:
             p[...] = a
 
     def forward(
-        self, x: Array | Words, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Array, list[Any]]:
-        """Hand a batch through all layers: the output and the layers' caches."""
-        y: Any = x
-        caches = []
-        for layer in self.layers:
-            y = y.spread() if isinstance(y, Words) and not reads_words(layer) else y
-            y, cache = layer.forward(y, lengths, train, rng)
-            lengths = layer.out_lengths(lengths)
-            caches.append(cache)
-        return y, caches
+        """Pass a batch through all layers, as they are written: the output and the layers' caches."""
+        return training.forward(self.layers, x, lengths, train, rng)
 
     def backward(self, dy: Array, caches: list[Any]) -> dict[str, Array]:
-        """Hand the gradient of the output back through all layers: the gradients of all parameters."""
-        grads = {}
-        for layer, cache in zip(reversed(self.layers), reversed(caches), strict=True):
-            dy, layer_grads = layer.backward(dy, cache)
-            grads.update({f"{layer.name}.{name}": g for name, g in layer_grads.items()})
-        return grads
+        """Pass the gradient of the output back through all layers: the gradients of all parameters."""
+        return training.backward(self.layers, dy, caches)
 
     def compile(
         self,
@@ -201,7 +189,7 @@ class Sequential:
         if not callable(print_fn):
             raise TypeError(f"summary: print_fn is {print_fn!r}, expected a function that takes a line, such as print")
         if not self.shapes:
-            raise ValueError("summary: the shapes are not known yet; begin with an Embedding, or call build(d_in)")
+            raise ValueError("summary: the shapes are not known yet; begin with an Embedding, or call build(shape_in)")
         rows = [("layer (type)", "output shape", "parameters")]
         for layer, shape in zip(self.layers, self.shapes[1:], strict=True):
             count = sum(p.size for p in layer.params.values())

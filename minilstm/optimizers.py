@@ -17,27 +17,23 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
-from minilstm import kernels
-from minilstm.layer import Array, Arrays
-from minilstm.tools.checks import by_name, check_arrays, check_number, check_same
-from minilstm.words import RowGradient
-
-ALL = np.s_[...]  # as an index: every row
+from minilstm.arrays import Array, Arrays
+from minilstm.layers.base import check_arrays, check_same
+from minilstm.tools.checks import by_name, check_number
 
 
 class Optimizer:
-    """Base of all optimisers.
+    """Base class of all optimisers.
 
     Args:
         learning_rate: η, the size of a step.
         global_clipnorm: the largest norm that the gradient may have, or None for no limit.
 
     Attributes:
-        iterations: t, how many steps were made.
+        iterations: t, the number of steps made.
         state: what is carried from step to step, such as ``{"v": {"lstm.W": ..., ...}}``.
 
     Raises:
@@ -58,40 +54,48 @@ class Optimizer:
         other.iterations, other.state = 0, {slot: {} for slot in self.slots}
         return other
 
-    def step(self, params: Arrays, grads: Mapping[str, Array | RowGradient], norm: float | None = None) -> None:
-        """Move every parameter, in place, by its gradient of the same name and shape, or a RowGradient.
+    def norm(self, grads: Mapping[str, Array]) -> float:
+        """Compute the :func:`global_norm` of all gradients."""
+        return global_norm(grads.values())
 
-        ``norm`` is the :func:`global_norm` of ``grads`` where it is known already.
+    def step(self, params: Arrays, grads: Mapping[str, Array], norm: float | None = None) -> None:
+        """Move every parameter, in place, by its gradient of the same name and shape.
+
+        ``norm`` is that of ``grads`` where it is known already.
+
+        Raises:
+            TypeError: a parameter or a gradient is not an array of floating-point numbers.
+            ValueError: names or shapes do not fit.
         """
         check_same("grads", params, grads)
-        split: dict[str, tuple[Any, Array]] = {}  # each gradient, and the rows that it is for
         for name, p in params.items():
-            g = grads[name]
-            at, g = g if isinstance(g, RowGradient) else (ALL, g)
             if p.dtype.kind not in "fc":
                 raise TypeError(f"{name} is {p.dtype}, expected floating-point numbers; convert it with astype")
-            check_arrays("gradients", p.dtype, **{name: (g, p.shape if at is ALL else (len(at), *p.shape[1:]))})
-            split[name] = at, g
-        scale = 1.0
-        if self.global_clipnorm is not None:
-            norm = global_norm(grads.values()) if norm is None else norm
-            scale = min(1.0, self.global_clipnorm / max(norm, 1e-30))
+            check_arrays("gradients", p.dtype, **{name: (grads[name], p.shape)})
+        scale = self.clip(grads, norm)
         self.iterations += 1
         for name, p in params.items():
-            for slot in self.slots:
-                self.state[slot].setdefault(name, np.zeros_like(p))
-            at, g = split[name]
-            self.update(p, at, g * scale if scale < 1 else g, *(self.state[slot][name] for slot in self.slots))
+            self.update(p, grads[name] * scale if scale < 1 else grads[name], *self.slots_of(name, p))
 
-    def update(self, p: Array, at: Any, g: Array, *slots: Array) -> None:
-        """Move p and the slots, in place; g is the gradient of p[at], and that of all other rows is 0."""
-        raise NotImplementedError
+    def clip(self, grads: Mapping[str, Array], norm: float | None) -> float:
+        """Compute the factor, at most 1, that brings the norm down to ``global_clipnorm``."""
+        if self.global_clipnorm is None:
+            return 1.0
+        return min(1.0, self.global_clipnorm / max(self.norm(grads) if norm is None else norm, 1e-30))
+
+    def slots_of(self, name: str, p: Array) -> list[Array]:
+        """Return what is carried from step to step for the parameter p, zeros at first."""
+        return [self.state[slot].setdefault(name, np.zeros_like(p)) for slot in self.slots]
+
+    def update(self, p: Array, g: Array, *slots: Array) -> None:
+        """Move p and its slots, in place, by the gradient g of p."""
+        raise NotImplementedError(f"{type(self).__name__}.update is missing: it moves p and its slots in place")
 
 
-def global_norm(grads: Iterable[Array | RowGradient]) -> float:
+def global_norm(grads: Iterable[Array]) -> float:
     """Compute the length of all gradients laid end to end; where a sum overflows in their dtype, in float64."""
     total = 0.0
-    for g in (g.rows if isinstance(g, RowGradient) else g for g in grads):
+    for g in grads:
         square = float(np.vdot(g, g))
         total += square if math.isfinite(square) else float(np.sum(np.square(g, dtype=np.float64)))
     return math.sqrt(total)
@@ -110,16 +114,14 @@ class SGD(Optimizer):
         global_clipnorm: float | None = None,
     ) -> None:
         super().__init__(learning_rate, global_clipnorm)
-        self.momentum, self.nesterov = check_number("momentum", momentum, 0, 1, low_too=True), nesterov
+        self.momentum, self.nesterov = check_number("momentum", momentum, 0, 1, inclusive=True), nesterov
 
-    def update(self, p: Array, at: Any, g: Array, *slots: Array) -> None:
+    def update(self, p: Array, g: Array, *slots: Array) -> None:
         """Make one step of (1)."""
         (m,) = slots
         m *= self.momentum
-        m[at] -= self.learning_rate * g
-        p += self.momentum * m if self.nesterov else m
-        if self.nesterov:
-            p[at] -= self.learning_rate * g
+        m -= self.learning_rate * g
+        p += self.momentum * m - self.learning_rate * g if self.nesterov else m
 
 
 class RMSprop(Optimizer):
@@ -135,25 +137,14 @@ class RMSprop(Optimizer):
         global_clipnorm: float | None = None,
     ) -> None:
         super().__init__(learning_rate, global_clipnorm)
-        self.rho, self.epsilon = check_number("rho", rho, 0, 1, low_too=True), check_number("epsilon", epsilon)
+        self.rho, self.epsilon = check_number("rho", rho, 0, 1, inclusive=True), check_number("epsilon", epsilon)
 
-    def update(self, p: Array, at: Any, g: Array, *slots: Array) -> None:
+    def update(self, p: Array, g: Array, *slots: Array) -> None:
         """Make one step of (2)."""
         (v,) = slots
-        if at is not ALL:
-            rmsprop_rows(p, v, at, g, self.learning_rate, self.rho, self.epsilon)
-            return
         v *= self.rho
         v += (1 - self.rho) * g * g
         p -= self.learning_rate * g / np.sqrt(v + self.epsilon)
-
-
-@kernels.twin(kernels.rmsprop_rows)
-def rmsprop_rows(p: Array, v: Array, at: Array, g: Array, rate: float, rho: float, epsilon: float) -> None:
-    """Make one step of (2), where g (N, D) is the gradient of the rows ``at`` (N,) of p (V, D), 0 that of others."""
-    v *= rho
-    v[at] += (1 - rho) * g * g
-    p[at] -= rate * g / np.sqrt(v[at] + epsilon)
 
 
 class Adam(Optimizer):
@@ -170,20 +161,23 @@ class Adam(Optimizer):
         global_clipnorm: float | None = None,
     ) -> None:
         super().__init__(learning_rate, global_clipnorm)
-        self.beta_1 = check_number("beta_1", beta_1, 0, 1, low_too=True)
-        self.beta_2 = check_number("beta_2", beta_2, 0, 1, low_too=True)
+        self.beta_1 = check_number("beta_1", beta_1, 0, 1, inclusive=True)
+        self.beta_2 = check_number("beta_2", beta_2, 0, 1, inclusive=True)
         self.epsilon = check_number("epsilon", epsilon)
 
-    def update(self, p: Array, at: Any, g: Array, *slots: Array) -> None:
+    def update(self, p: Array, g: Array, *slots: Array) -> None:
         """Make one step of (3)."""
         m, v = slots
         m *= self.beta_1
-        m[at] += (1 - self.beta_1) * g
+        m += (1 - self.beta_1) * g
         v *= self.beta_2
-        v[at] += (1 - self.beta_2) * g * g
+        v += (1 - self.beta_2) * g * g
+        p -= self.rate() * m / (np.sqrt(v) + self.epsilon)
+
+    def rate(self) -> float:
+        """Compute η_t."""
         t = self.iterations
-        rate = self.learning_rate * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
-        p -= rate * m / (np.sqrt(v) + self.epsilon)
+        return self.learning_rate * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
 
 
 OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from minilstm import kernels
-from minilstm.layer import Array
+from minilstm import fast
+from minilstm.arrays import Array
 from minilstm.tools.checks import check_choice, check_positive
 from minilstm.tools.door import as_array, plain
 
@@ -25,7 +25,6 @@ WORD_END, TEXT_END = b"\xff", b"\xfe"  # no character has these bytes in UTF-8
 CHUNK = 8_000_000  # bytes of text that are cut into words at a time, so that memory never holds the words of all
 
 
-@kernels.twin(kernels.number_words)
 def number_words(text: Array) -> tuple[Array, Array, Array, Array]:
     """Number the N distinct words of D texts by first appearance.
 
@@ -185,8 +184,13 @@ class Tokenizer:
 
     def _numbered(self, texts: Iterable[str]) -> Iterator[tuple[list[str], Array, Array, Array]]:
         """Yield what ``number_words`` gives for one chunk of the texts after the other, the words spelt out."""
+        number = number_words
+        if fast.enabled():
+            from minilstm.fast.plan import number_words as choose  # only now, since it loads numba
+
+            number = choose()
         for chunk in self._encoded(texts):
-            words, in_texts, places, ends = number_words(np.frombuffer(chunk, np.uint8))
+            words, in_texts, places, ends = number(np.frombuffer(chunk, np.uint8))
             yield [word.decode(*UTF8) for word in words.tobytes().split(WORD_END)[:-1]], in_texts, places, ends
 
     def _encoded(self, texts: Iterable[str]) -> Iterator[bytearray]:

@@ -1,56 +1,117 @@
 """fit, evaluate and predict: from a list of reviews to batches, from batches to steps.
 
-A step of training, for one batch::
+Forward passes x through the layers and keeps their caches. Backward passes the gradient through them in reverse: each
+layer turns the gradient of its output into that of its input, which is the output of the layer before. This is the
+chain rule, and all there is to "backpropagation". A step of training, for one batch::
 
-    p, caches = model.forward(x, lengths, train=True, rng=rng)
-    L = loss.forward(p, y)                     how wrong
-    dp = loss.backward(p, y)                   which way less wrong, seen from the output
-    grads = model.backward(dp, caches)         and seen from every weight
-    optimizer.step(model.params, grads)
+    p, caches = forward(layers, x, lengths, train=True, rng=rng)
+    L = loss.forward(p, y)                     how wrong the predictions are
+    dp = loss.backward(p, y)                   which way is less wrong, seen from the output
+    grads = backward(layers, dp, caches)       and seen from every weight
+    optimizer.step(params, grads)
 
-Where the loss or a gradient is no finite number, the step is not made; :mod:`minilstm.tools.guard` says why not.
+Where the loss or a gradient is not finite, the step is not made; :mod:`minilstm.tools.guard` says why.
 
-**Shards.** The rows of a batch do not meet before their gradients are added up. So a batch is worked on in shards of
-some 16 rows, by as many threads as there are cores, and the gradients of the shards are summed.
+**The plan.** Each call of ``fit``, ``evaluate`` and ``predict`` chooses once what runs: for each layer either the layer
+as it is written, or its twin in ``fast/``, which computes the same faster.
 
-The loss and accuracy shown while training are means over the epoch's steps: taken while the weights still moved, and
-with dropout on. ``val_loss`` and ``val_accuracy`` are taken at its end, without; so the two do not compare exactly.
-``grad_norm`` is the mean length of the gradient, before clipping.
+**Shards.** The rows of a batch do not meet before their gradients are added up. So a batch is processed in shards of
+16 rows or more, which threads can share, and the gradients of the shards are summed.
+
+The loss and accuracy shown during training are means over the steps of the epoch: taken while the weights still moved,
+and with dropout on. ``val_loss`` and ``val_accuracy`` are taken at its end, without, so the two are not comparable
+exactly. ``grad_norm`` is the mean length of the gradient, before clipping.
 
 **Batches by length.** A batch is padded to its longest review, and every padded step is wasted. So reviews of
-similar length go into a batch together: shuffle all, sort within pools of 50 batches, shuffle the batches.
+similar length are put into a batch together: shuffle all, sort within pools of 50 batches, shuffle the batches.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import ctypes
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from minilstm import fast
+from minilstm.arrays import Array, Arrays, Lengths
 from minilstm.callbacks import CallbackList, History, Progress
-from minilstm.layer import Array, Lengths, Words
+from minilstm.layers.base import Layer
 from minilstm.losses import Loss
-from minilstm.optimizers import Optimizer, global_norm
+from minilstm.optimizers import Optimizer
 from minilstm.tools.checks import check_positive
 from minilstm.tools.door import Rows, check_labels, split_off, take_validation
 from minilstm.tools.guard import NotFiniteError, explain
-from minilstm.words import add_up
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
 
-SHARD = 16  # rows that a thread works on at a time, at least, and from 64 rows a batch on twice as many
-POOL = 50  # batches sorted by length together: more saves padding, fewer mixes better
+ROWS_PER_SHARD = 16  # at least, and twice as many in batches of 64 rows or more
+BATCHES_PER_POOL = 50  # sorted by length together: more saves padding, fewer mixes better
+
+
+def forward(
+    layers: Sequence[Any],
+    x: Any,
+    lengths: Lengths = None,
+    train: bool = False,
+    rng: np.random.Generator | None = None,
+) -> tuple[Any, list[Any]]:
+    """Pass a batch x through all layers: the output and the caches of the layers."""
+    caches = []
+    for layer in layers:
+        x, cache = layer.forward(x, lengths, train, rng)
+        lengths = layer.out_lengths(lengths)
+        caches.append(cache)
+    return x, caches
+
+
+def backward(layers: Sequence[Any], dy: Any, caches: Sequence[Any]) -> dict[str, Any]:
+    """Pass the gradient of the output back through all layers: the gradients of all parameters."""
+    grads: dict[str, Any] = {}
+    for layer, cache in zip(reversed(layers), reversed(caches), strict=True):
+        dy, layer_grads = layer.backward(dy, cache)  # the chain rule: dx of this layer is dy of the one before
+        grads.update({f"{layer.name}.{name}": g for name, g in layer_grads.items()})
+    return grads
+
+
+def parameters(layers: Iterable[Layer]) -> Arrays:
+    """Collect all parameters by layer and name, such as ``"lstm.W"``."""
+    return {f"{layer.name}.{name}": p for layer in layers for name, p in layer.params.items()}
+
+
+Map = Callable[..., Iterable[Any]]
+"""Applies a function to every shard: ``map``, or that of a pool of threads."""
+
+
+class Plan(NamedTuple):
+    """What one call of fit, evaluate or predict runs."""
+
+    layers: Sequence[Layer]  # as they are written
+    optimizer: Optimizer | None
+    runners: Sequence[Any]  # one for each layer: the layer itself or a twin, which keeps the same contract
+    stepper: Any  # the optimiser itself or a twin
+    workers: Callable[[], AbstractContextManager[Map]]  # what maps a function over the shards of a batch
+
+    def __str__(self) -> str:
+        """Name each layer, and after it its twin if that runs in its place."""
+        pairs = zip((*self.layers, self.optimizer), (*self.runners, self.stepper), strict=True)
+        return ", ".join(" by ".join(dict.fromkeys([type(a).__name__, type(b).__name__])) for a, b in pairs)
+
+
+def choose_plan(layers: Sequence[Layer], optimizer: Optimizer | None = None) -> Plan:
+    """Choose what runs: twins from ``fast/`` where there are any and nobody switched them off, else what you read."""
+    if fast.enabled():
+        from minilstm.fast.plan import choose  # only now, since it loads numba
+
+        return Plan(layers, optimizer, *choose(layers, optimizer))
+    return Plan(layers, optimizer, layers, optimizer, lambda: contextlib.nullcontext(map))
 
 
 def batches(lengths: Array, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[Array]:
@@ -60,7 +121,7 @@ def batches(lengths: Array, batch_size: int, rng: np.random.Generator | None = N
         order = np.argsort(lengths, kind="stable")  # (N,)
     else:
         order = rng.permutation(N)  # (N,)
-        pools = [order[n : n + POOL * batch_size] for n in range(0, N, POOL * batch_size)]
+        pools = [order[n : n + BATCHES_PER_POOL * batch_size] for n in range(0, N, BATCHES_PER_POOL * batch_size)]
         order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
     starts = np.arange(0, N, batch_size)
     for n in starts if rng is None else rng.permutation(starts):
@@ -68,41 +129,24 @@ def batches(lengths: Array, batch_size: int, rng: np.random.Generator | None = N
 
 
 def shards(lengths: Array, rows: Array) -> list[Array]:
-    """Split the rows of a batch into shards of like work, of each the longest row first, where the kernels want it.
+    """Split the rows of a batch into shards of similar work, each with its longest row first.
 
-    The number of threads plays no part here. So it changes no result.
+    The number of threads plays no part here, so it changes no result.
     """
     rows = rows[np.argsort(-lengths[rows], kind="stable")]  # (B,)
-    S = max(1, min(len(rows) // SHARD, max(2, len(rows) // (2 * SHARD))))
+    S = max(1, min(len(rows) // ROWS_PER_SHARD, max(2, len(rows) // (2 * ROWS_PER_SHARD))))
     return [rows[s::S] for s in range(S)]
 
 
-@contextlib.contextmanager
-def threads() -> Iterator[Map]:
-    """Give a ``map`` whose work MINILSTM_THREADS threads share, or as many as there are cores; BLAS starts none.
+def tree_sum(parts: Sequence[Any]) -> Any:
+    """Add up what the shards give, in the order of a binary tree: 0 + 1, 2 + 3, ..., then their sums, and so on.
 
-    The threads warn of an overflow as the caller's ``np.errstate`` has it.
+    Rounding depends on the order, so it is fixed: whoever adds a branch of the tree, the sum is the same bit for bit.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    count = os.environ.get("MINILSTM_THREADS", str(cores))
-    if not count.isdecimal() or count == "0":
-        raise ValueError(f"MINILSTM_THREADS is {count!r}, expected a whole number of at least 1")
-    keep_memory()
-    errors = np.geterr()
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(int(count), initializer=lambda: np.seterr(**errors)) as pool:
-        yield map if count == "1" else pool.map
-
-
-def keep_memory() -> None:
-    """Let glibc keep the memory of arrays that are gone: a step needs as much again, and new memory costs time.
-
-    Without it a seventh of the time goes by in the system. On other systems this does nothing.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-8, 1)  # M_ARENA_MAX: one store for all threads, since that of a single thread ends at 64 MB
-        mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD: only larger blocks are given back at once
-        mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD: give the rest back only beyond a GB
+    while len(parts) > 1:
+        pairs = [parts[n : n + 2] for n in range(0, len(parts), 2)]
+        parts = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
+    return parts[0]
 
 
 def fit(
@@ -117,7 +161,7 @@ def fit(
     validation_data: tuple[Any, Any] | None = None,
     shuffle: bool = True,
 ) -> History:
-    """Train ``model`` on samples x and labels y; x and y are not changed.
+    """Train ``model`` on samples x and labels y; neither is changed.
 
     Args:
         model: a compiled model.
@@ -154,9 +198,10 @@ def fit(
     everyone = [history, *(callbacks or []), *([Progress(verbose)] if verbose else [])]
     params = {"epochs": epochs, "steps": math.ceil(len(data) / batch_size), "verbose": verbose}
     call = CallbackList(everyone, model, params)
-    run = Run(model, data, y, held_out, batch_size, epochs, shuffle, call)
+    plan = choose_plan(model.layers, optimizer)
+    run = Run(model, data, y, held_out, batch_size, epochs, shuffle, call, str(plan))
     model.stop_training = False
-    with np.errstate(over="ignore", invalid="ignore"), threads() as each, call:
+    with np.errstate(over="ignore", invalid="ignore"), plan.workers() as each, call:
         call("on_train_begin", {})
         call("on_run_begin", run)  # a checkpoint puts the run where it stood
         while not run.done:
@@ -164,13 +209,13 @@ def fit(
                 call("on_epoch_begin", run.epoch, {})
             for rows in run.order():
                 call("on_train_batch_begin", run.batch, {})
-                shares = [Shard(*data.batch(part), y[part]) for part in shards(data.lengths, rows)]
-                run.add(*train_step(model, loss, optimizer, shares, each, run))
+                batch = [Shard(*data.batch(part), y[part]) for part in shards(data.lengths, rows)]
+                run.add(*train_step(plan, loss, batch, model.rng, each, run))
                 call("on_train_batch_end", run.batch - 1, means(run.sums, model))
                 call("on_run_progress", run)
             run.logs = means(run.sums, model)
             if held_out is not None:
-                held = means(score(model, loss, *held_out, batch_size, verbose=0), model)
+                held = means(score(plan, loss, *held_out, batch_size, verbose=0), model)
                 run.logs |= {f"val_{name}": number for name, number in held.items()}
             run.logs["grad_norm"] = run.norms / run.batch
             call("on_epoch_end", run.epoch, run.logs)
@@ -192,6 +237,7 @@ class Run:
     epochs: int
     shuffle: bool
     call: CallbackList
+    plan: str
     epoch: int = 0  # the one that runs, counted from 0
     batch: int = 0  # how many of its batches are done
     sums: Array = field(default_factory=lambda: np.zeros(3))  # over them, see sums_of
@@ -235,20 +281,16 @@ def check_compiled(model: Sequential) -> tuple[Loss, Optimizer]:
     return model.loss, model.optimizer
 
 
-Map = Callable[..., Iterable[Any]]
-"""What applies a function to every shard: ``map``, or that of :func:`threads`."""
-
-
 class Shard(NamedTuple):
     """Some rows of a batch."""
 
-    x: Array | Words  # (B, T) or (B, ...)
+    x: Array  # (B, T) or (B, ...)
     lengths: Lengths  # (B,) or None
     y: Array  # (B, K)
 
 
 def train_step(
-    model: Sequential, loss: Loss, optimizer: Optimizer, batch: Sequence[Shard], each: Map = map, where: Any = "fit"
+    plan: Plan, loss: Loss, batch: Sequence[Shard], rng: np.random.Generator, each: Map = map, context: Any = "fit"
 ) -> tuple[Array, float]:
     """Make one step of training, as at the head of this file.
 
@@ -256,24 +298,25 @@ def train_step(
         The :func:`sums_of` the batch, (3,), and the norm of the gradient before clipping.
 
     Raises:
-        NotFiniteError: loss or gradient is not finite. Nothing was moved; the message begins with ``where``.
+        NotFiniteError: loss or gradient is not finite. Nothing was moved; the message begins with ``context``.
     """
     B = sum(len(shard.y) for shard in batch)
-    seeds = model.rng.integers(2**63, size=len(batch))  # (shards,), for dropout
+    seeds = rng.integers(2**63, size=len(batch))  # (shards,), for dropout
 
     def work(shard: Shard, seed: int) -> tuple[Array, dict[str, Any]]:
         x, lengths, y = shard
-        p, caches = model.forward(x, lengths, train=True, rng=np.random.default_rng(seed))  # p (B, K)
+        p, caches = forward(plan.runners, x, lengths, train=True, rng=np.random.default_rng(seed))  # p (B, K)
         dp = loss.backward(p, y) * y.dtype.type(len(y) / B)  # the loss is a mean over the batch, (B, K)
-        return sums_of(loss, p, y), model.backward(dp, caches)
+        return sums_of(loss, p, y), backward(plan.runners, dp, caches)
 
     done = list(each(work, batch, seeds))
-    sums = add_up([part for part, _ in done])  # (3,)
-    grads = {name: add_up([grads[name] for _, grads in done]) for name in model.params}
-    norm = global_norm(grads.values())
+    params = parameters(plan.layers)
+    sums = tree_sum([part for part, _ in done])  # (3,)
+    grads = {name: tree_sum([grads[name] for _, grads in done]) for name in params}
+    norm = plan.stepper.norm(grads)
     if not math.isfinite(sums[1] + norm):
-        raise NotFiniteError(f"{where}: {explain(model, loss, batch, seeds, grads)}")
-    optimizer.step(model.params, grads, norm)
+        raise NotFiniteError(f"{context}: {explain(plan.layers, plan.optimizer, loss, batch, seeds, grads)}")
+    plan.stepper.step(params, grads, norm)
     return sums, norm
 
 
@@ -300,7 +343,7 @@ def predict(model: Sequential, x: Any, batch_size: int = 32, verbose: int = 1) -
             "predict: the output has a time axis, on which texts differ in length; "
             "make x one array with pad_sequences, or end the model with an LSTM without return_sequences"
         )
-    parts = list(outputs(model, data, batch_size, "predict", verbose))
+    parts = list(outputs(choose_plan(model.layers), data, batch_size, "predict", verbose))
     order, p = (np.concatenate(part) for part in zip(*parts, strict=True))  # (N,), (N, K), shortest first
     y = np.empty_like(p)  # (N, K)
     y[order] = p
@@ -317,20 +360,20 @@ def evaluate(model: Sequential, x: Any, y: Any, batch_size: int = 32, verbose: i
     loss, _ = check_compiled(model)
     data = Rows(model, x)
     y = check_labels(model, loss, y, len(data))
-    return list(means(score(model, loss, data, y, batch_size, verbose), model).values())
+    return list(means(score(choose_plan(model.layers), loss, data, y, batch_size, verbose), model).values())
 
 
-def score(model: Sequential, loss: Loss, data: Rows, y: Array, batch_size: int, verbose: int) -> Array:
-    """Compute :func:`sums_of` all of ``data``, of which y (N, K) is the truth."""
-    return add_up([sums_of(loss, p, y[rows]) for rows, p in outputs(model, data, batch_size, "evaluate", verbose)])
+def score(plan: Plan, loss: Loss, data: Rows, y: Array, batch_size: int, verbose: int) -> Array:
+    """Compute :func:`sums_of` all of ``data``, whose truth is y (N, K)."""
+    return tree_sum([sums_of(loss, p, y[rows]) for rows, p in outputs(plan, data, batch_size, "evaluate", verbose)])
 
 
-def outputs(model: Sequential, data: Rows, batch_size: int, title: str, verbose: int) -> Iterator[tuple[Array, Array]]:
+def outputs(plan: Plan, data: Rows, batch_size: int, title: str, verbose: int) -> Iterator[tuple[Array, Array]]:
     """Yield row numbers (B,) and the model's outputs for them (B, K), a batch at a time, shortest first."""
     hidden = None if verbose else True  # None: hidden where nobody looks at a terminal
     bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=hidden)
-    with threads() as each, bar:
+    with plan.workers() as each, bar:
         for rows in batches(data.lengths, int(batch_size)):
             parts = shards(data.lengths, rows)
-            yield from zip(parts, each(lambda part: model.forward(*data.batch(part))[0], parts), strict=True)
+            yield from zip(parts, each(lambda part: forward(plan.runners, *data.batch(part))[0], parts), strict=True)
             bar.update(len(rows))

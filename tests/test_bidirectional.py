@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minilstm import LSTM, Bidirectional, Dense
-from minilstm.layer import flip
+from minilstm.layers.base import flip
 
 LENGTHS = np.array([5, 0, 3])
 

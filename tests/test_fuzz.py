@@ -56,7 +56,7 @@ from minilstm import (
 from minilstm.datasets import load_builtin, load_imdb
 from minilstm.datasets.own import load_own
 from minilstm.gradcheck import check_layer, check_loss
-from minilstm.layer import Words
+
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from minilstm.tools import cli
 from minilstm.tools.interop import from_keras, from_torch, to_torch

@@ -12,7 +12,7 @@ from oracles.make import CASES, FOLDER, KERAS_CASES, LOSSES, MODELS, OPTIMIZERS,
 
 from minilstm import LSTM, Sequential, use_numba
 from minilstm.activations import get_activation
-from minilstm.layer import live_steps
+from minilstm.layers.base import padding_mask
 from minilstm.layers.lstm import lstm_backward, lstm_forward
 from minilstm.losses import BinaryCrossentropy
 from minilstm.optimizers import RMSprop
@@ -74,7 +74,7 @@ def check_layers(name, numbers, dtype="float64", numba=True):
         for layer, cache in zip(reversed(model.layers), reversed(caches), strict=True):
             dx, grads[layer.name] = layer.backward(dx, cache)
     if case.lengths is not None and y.ndim == 3:
-        y = y * live_steps(case.lengths, y.shape[1])[:, :, None]
+        y = y * padding_mask(case.lengths, y.shape[1])[:, :, None]
     assert_close(y, numbers["y"], dtype)
     if dx is not None:
         assert_close(dx, numbers["dx"], dtype)

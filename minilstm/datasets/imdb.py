@@ -77,7 +77,7 @@ def load_imdb(
         ValueError: what is there is damaged or lacks reviews, or an argument does not fit the number of them.
         ConnectionError, ModuleNotFoundError: as for ``download_imdb``.
     """
-    check_number("validation", validation, 0, 1, low_too=True)
+    check_number("validation", validation, 0, 1, inclusive=True)
     rng = make_rng(seed)
     corpus = _load(_locate(path))
     train, test = (_draw(corpus, in_test, reviews, rng) for in_test in (False, True))

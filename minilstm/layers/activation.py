@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from minilstm import activations
-from minilstm.layer import Array, Arrays, Layer, Lengths, zero_padding
-from minilstm.tools.checks import check_arrays, check_input
+from minilstm.arrays import Array, Arrays, Lengths
+from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
 
 
 def activation_forward(x: Array, lengths: Lengths, activation: str | None) -> tuple[Array, ActivationCache]:
@@ -29,7 +29,6 @@ def activation_forward(x: Array, lengths: Lengths, activation: str | None) -> tu
 def activation_backward(dy: Array, cache: ActivationCache) -> tuple[Array, Arrays]:
     """Undo (1)."""
     y, lengths, phi = cache
-    check_arrays("Activation", y.dtype, dy=(dy, y.shape))
     return phi.backward(zero_padding(dy, lengths), y), {}  # (1')
 
 
@@ -42,7 +41,7 @@ class ActivationCache(NamedTuple):
 
 
 class Activation(Layer):
-    """Bend each number: (B, D) or (B, T, D), unchanged in shape.
+    """Apply a nonlinearity to each number: (B, D) or (B, T, D), unchanged in shape.
 
     Args:
         activation: "tanh", "sigmoid", "relu", "softmax" or "linear".
@@ -62,8 +61,11 @@ class Activation(Layer):
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Array, ActivationCache]:
         """Compute y from x."""
-        steps = isinstance(x, np.ndarray) and x.ndim == 3
+        steps = np.ndim(x) == 3
         check_input(self, x, lengths, "B T D" if steps else "B D")
         return activation_forward(x, lengths if steps else None, self.activation)
 
-    backward = staticmethod(activation_backward)
+    def backward(self, dy: Array, cache: ActivationCache) -> tuple[Array, Arrays]:
+        """Compute dx."""
+        check_arrays("Activation", cache.y.dtype, dy=(dy, cache.y.shape))
+        return activation_backward(dy, cache)

@@ -1,14 +1,14 @@
-"""Bidirectional: one LSTM reads the text forwards, another backwards.
+"""Bidirectional: one LSTM reads the text forwards, another one backwards.
 
 Forward::
 
-    (1)  f = LSTM_f(x)                          as it stands
-    (2)  r = LSTM_r(flip(x))                    the last word first; with all states, flipped back: r = flip(r)
+    (1)  f = LSTM_f(x)                          reads the text as it is
+    (2)  r = LSTM_r(flip(x))                    reads the last word first; if it returns all states, r = flip(r)
     (3)  y = [f r]  or  f + r  or  (f + r)/2  or  f ⊙ r          merge_mode concat, sum, ave, mul
 
 Without ``return_sequences`` f and r are the last states: f has read the last word last, r the first word. With it, f_t
-and r_t meet at word t, the one knowing all before it, the other all behind. ``flip`` reverses within each row's length,
-so that r never starts in the padding.
+and r_t meet at word t: one has read everything before it, the other everything after it. ``flip`` reverses within each
+row's length, so that r never starts in the padding.
 
 Backward::
 
@@ -24,14 +24,15 @@ Source: Schuster & Paliwal 1997; with LSTMs Graves & Schmidhuber 2005.
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, Words, flip
-from minilstm.layers.lstm import LSTM, LSTMCache
-from minilstm.tools.checks import check_arrays, check_choice
+from minilstm.arrays import Array, Arrays, Lengths, Shape
+from minilstm.layers.base import Layer, check_arrays, flip
+from minilstm.layers.lstm import LSTM
+from minilstm.tools.checks import check_choice
 
 
 def merge_forward(f: Array, r: Array, merge_mode: str) -> Array:
@@ -54,31 +55,57 @@ def merge_backward(dy: Array, f: Array, r: Array, merge_mode: str) -> tuple[Arra
     return dy, dy
 
 
+def bidirectional_forward(
+    x: Array,
+    lstm_f: Layer,
+    lstm_r: Layer,
+    lengths: Lengths,
+    merge_mode: str,
+    train: bool = False,
+    rng: np.random.Generator | None = None,
+) -> tuple[Array, BidirectionalCache]:
+    """Run (1) to (3): x (B, T, D) to y. Cost: that of the two LSTMs."""
+    f, f_cache = lstm_f.forward(x, lengths, train, rng)  # (1)
+    r, r_cache = lstm_r.forward(flip(x, lengths), lengths, train, rng)  # (2)
+    r = flip(r, lengths) if r.ndim == 3 else r  # (2)
+    return merge_forward(f, r, merge_mode), BidirectionalCache(f, r, f_cache, r_cache, lengths)  # (3)
+
+
+def bidirectional_backward(
+    dy: Array, cache: BidirectionalCache, lstm_f: Layer, lstm_r: Layer, merge_mode: str
+) -> tuple[Array, Arrays, Arrays]:
+    """Undo (3) to (1): dy to dx and the gradients of each LSTM's parameters."""
+    f, r, f_cache, r_cache, lengths = cache
+    df, dr = merge_backward(dy, f, r, merge_mode)  # (3')
+    dr = flip(dr, lengths) if r.ndim == 3 else dr  # (2')
+    dx_r, grads_r = lstm_r.backward(dr, r_cache)
+    dx_f, grads_f = lstm_f.backward(df, f_cache)
+    return dx_f + flip(dx_r, lengths), grads_f, grads_r  # (2'), (1')
+
+
 class BidirectionalCache(NamedTuple):
-    """What :meth:`Bidirectional.backward` needs."""
+    """What :func:`bidirectional_backward` needs."""
 
     f: Array  # (B, H) or (B, T, H)
     r: Array  # the same
-    f_cache: LSTMCache
-    r_cache: LSTMCache
+    f_cache: Any  # of the LSTM that reads forwards
+    r_cache: Any
     lengths: Lengths  # (B,) or None
 
 
 class Bidirectional(Layer):
-    """Read in both directions: (B, T, D) to (B, 2H), or (B, T, 2H) if the LSTM gives all states.
+    """Read in both directions: (B, T, D) to (B, 2H), or to (B, T, 2H) if the LSTM returns all states.
 
     Args:
         layer: the LSTM to read with; a second one with the same settings and weights of its own reads backwards.
-        merge_mode: "concat", "sum", "ave" or "mul": what becomes of the two. All but the first give H numbers, not 2H.
+        merge_mode: how the two are combined: "concat", "sum", "ave" or "mul". All but the first give H numbers, not 2H.
 
     Parameters: those of the two LSTMs, "forward.W" to "backward.b".
 
     Raises:
-        TypeError: ``layer`` is no LSTM.
+        TypeError: ``layer`` is not an LSTM.
         ValueError: an unknown ``merge_mode``, or an LSTM with ``return_state``, ``go_backwards`` or weights.
     """
-
-    reads_words = True
 
     def __init__(self, layer: LSTM, merge_mode: str = "concat") -> None:
         if not isinstance(layer, LSTM):
@@ -92,41 +119,38 @@ class Bidirectional(Layer):
     @property
     def params(self) -> Arrays:
         """The parameters of both LSTMs; a new dict at each call: write into its arrays, or set params as a whole."""
-        both = ("forward", self.layer), ("backward", self.reverse)
-        return {f"{run}.{name}": p for run, lstm in both for name, p in lstm.params.items()}
+        return both(self.layer.params, self.reverse.params)
 
     @params.setter
     def params(self, params: Arrays) -> None:
         for run, lstm in (("forward", self.layer), ("backward", self.reverse)):
             lstm.params = {n.removeprefix(f"{run}."): p for n, p in params.items() if n.startswith(f"{run}.")}
 
-    def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
+    def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Make the parameters of both for samples of shape (T, D)."""
-        self.layer.build(d_in, rng, dtype)
-        *T, H = self.reverse.build(d_in, rng, dtype)
+        self.layer.build(shape_in, rng, dtype)
+        *T, H = self.reverse.build(shape_in, rng, dtype)
         return (*T, 2 * self.layer.units if self.merge_mode == "concat" else H)
 
     def forward(
-        self, x: Array | Words, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Array, BidirectionalCache]:
         """Compute y from x (B, T, D)."""
-        f, f_cache = self.layer.forward(x, lengths, train, rng)  # (1)
-        r, r_cache = self.reverse.forward(flip(x, lengths), lengths, train, rng)  # (2)
-        r = flip(r, lengths) if self.layer.return_sequences else r  # (2)
-        return merge_forward(f, r, self.merge_mode), BidirectionalCache(f, r, f_cache, r_cache, lengths)  # (3)
+        return bidirectional_forward(x, self.layer, self.reverse, lengths, self.merge_mode, train, rng)
 
-    def backward(self, dy: Array, cache: BidirectionalCache) -> tuple[Array | Words, Arrays]:
-        """Give dx and the gradients of both LSTMs' parameters."""
-        f, r, f_cache, r_cache, lengths = cache
-        width = 2 * f.shape[-1] if self.merge_mode == "concat" else f.shape[-1]
-        check_arrays("Bidirectional", f.dtype, dy=(dy, (*f.shape[:-1], width)))
-        df, dr = merge_backward(dy, f, r, self.merge_mode)  # (3')
-        dr = flip(dr, lengths) if self.layer.return_sequences else dr  # (2')
-        dx_r, r_grads = self.reverse.backward(dr, r_cache)
-        dx_f, f_grads = self.layer.backward(df, f_cache)
-        grads = {**{f"forward.{n}": g for n, g in f_grads.items()}, **{f"backward.{n}": g for n, g in r_grads.items()}}
-        return dx_f + flip(dx_r, lengths), grads  # (2'), (1')
+    def backward(self, dy: Array, cache: BidirectionalCache) -> tuple[Array, Arrays]:
+        """Compute dx and the gradients of both LSTMs' parameters."""
+        *rest, H = cache.f.shape
+        width = 2 * H if self.merge_mode == "concat" else H
+        check_arrays("Bidirectional", cache.f.dtype, dy=(dy, (*rest, width)))
+        dx, grads_f, grads_r = bidirectional_backward(dy, cache, self.layer, self.reverse, self.merge_mode)
+        return dx, both(grads_f, grads_r)
 
     def out_lengths(self, lengths: Lengths) -> Lengths:
         """As the LSTM's."""
         return self.layer.out_lengths(lengths)
+
+
+def both(forward: Arrays, backward: Arrays) -> Arrays:
+    """Name the arrays of the two LSTMs "forward.W" to "backward.b"."""
+    return {f"forward.{n}": a for n, a in forward.items()} | {f"backward.{n}": a for n, a in backward.items()}

@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from minilstm.activations import Activation, get_activation
+from minilstm.arrays import Array, Arrays, Lengths, Shape
 from minilstm.initializers import glorot_uniform
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
-from minilstm.tools.checks import check_arrays, check_built, check_input, check_positive
+from minilstm.layers.base import Layer, check_arrays, check_built, check_input, zero_padding
+from minilstm.tools.checks import check_positive
 
 
 def dense_forward(
@@ -31,7 +32,6 @@ def dense_forward(
 ) -> tuple[Array, DenseCache]:
     """Run (1) and (2). Cost: D H multiply-adds a row or step."""
     phi = get_activation(activation)
-    check_arrays("Dense", x.dtype, W=(W, (x.shape[-1], W.shape[-1])), b=(b, (W.shape[-1],)))
     x = zero_padding(x, lengths)  # (B, D) or (B, T, D)
     y = phi.forward(x @ W + b)  # (1), (2), (B, H) or (B, T, H)
     y = zero_padding(y, lengths)
@@ -41,9 +41,8 @@ def dense_forward(
 def dense_backward(dy: Array, cache: DenseCache) -> tuple[Array, Arrays]:
     """Undo (2), then (1). Cost: twice that of forward."""
     x, y, lengths, W, phi = cache
-    check_arrays("Dense", y.dtype, dy=(dy, y.shape))
     dz = phi.backward(zero_padding(dy, lengths), y)  # (2'), the shape of y
-    dx = dz @ W.T  # (1'), the shape of x
+    dx = dz @ W.T  # (1') undoes z = x W + b, the shape of x
     D, H = W.shape
     x, dz = x.reshape(-1, D), dz.reshape(-1, H)  # steps become rows
     return dx, {"W": x.T @ dz, "b": dz.sum(axis=0)}  # (1')
@@ -60,7 +59,7 @@ class DenseCache(NamedTuple):
 
 
 class Dense(Layer):
-    """Multiply by a matrix, add a bias, bend: (B, D) to (B, H), or (B, T, D) to (B, T, H).
+    """Multiply by a matrix, add a bias, apply the activation: (B, D) to (B, H), or (B, T, D) to (B, T, H).
 
     Args:
         units: H, the number of outputs.
@@ -69,8 +68,8 @@ class Dense(Layer):
     Parameters: W (D, H) Glorot uniform, b (H,) zero.
 
     Raises:
-        TypeError: ``units`` is no whole number.
-        ValueError: ``units`` below 1, an unknown activation.
+        TypeError: ``units`` is not an integer.
+        ValueError: ``units`` is below 1, or the activation is unknown.
     """
 
     def __init__(self, units: int, activation: str | None = None) -> None:
@@ -79,24 +78,27 @@ class Dense(Layer):
         get_activation(activation)
         self.units, self.activation = int(units), activation
 
-    def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
+    def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Make W and b for samples of shape (D,) or (T, D)."""
-        if len(d_in) not in (1, 2) or d_in[-1] is None:
+        if len(shape_in) not in (1, 2) or shape_in[-1] is None:
             raise ValueError(
-                f"Dense: a sample has shape {d_in}, expected (D,) or (T, D) with D known; "
+                f"Dense: a sample has shape {shape_in}, expected (D,) or (T, D) with D known; "
                 "after Flatten, give Embedding an input_length"
             )
-        D, H = d_in[-1], self.units
+        D, H = shape_in[-1], self.units
         self.params = {"W": glorot_uniform(rng, D, H, (D, H), dtype), "b": np.zeros(H, dtype)}
-        return (*d_in[:-1], H)
+        return (*shape_in[:-1], H)
 
     def forward(
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Array, DenseCache]:
         """Compute y (B, H) from x (B, D), or y (B, T, H) from x (B, T, D)."""
         W, b = check_built(self, "W", "b")
-        steps = isinstance(x, np.ndarray) and x.ndim == 3
+        steps = np.ndim(x) == 3
         check_input(self, x, lengths, "B T D" if steps else "B D", len(W))
         return dense_forward(x, W, b, lengths if steps else None, self.activation)
 
-    backward = staticmethod(dense_backward)
+    def backward(self, dy: Array, cache: DenseCache) -> tuple[Array, Arrays]:
+        """Compute dx and the gradients of W and b."""
+        check_arrays("Dense", cache.y.dtype, dy=(dy, cache.y.shape))
+        return dense_backward(dy, cache)

@@ -1,12 +1,11 @@
-"""Dropout: while training, hide a random part of the input, so that nothing leans on a single number.
+"""Dropout: hide a random part of the input during training, so that nothing depends on a single number.
 
-Forward while training, with r = ``rate``::
+Forward during training, with r = ``rate``::
 
-    (1)  m = 1/(1 - r) with probability 1 - r, else 0    one draw for each number of x
+    (1)  m = 1/(1 - r) with probability 1 - r, else 0    drawn for each number of x
     (2)  y = x ⊙ m                                       0 at a padded step
 
-The factor 1/(1 - r) keeps the mean, so that nothing needs to change when not training: then y = x.
-Backward::
+The factor 1/(1 - r) keeps the mean, so that nothing needs to change outside training: then y = x. Backward::
 
     (2') dx = dy ⊙ m
 
@@ -22,23 +21,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.layer import Array, Arrays, Layer, Lengths, zero_padding
-from minilstm.tools.checks import check_arrays, check_input, check_number
-
-
-def dropout_forward(
-    x: Array, lengths: Lengths, rate: float, rng: np.random.Generator | None
-) -> tuple[Array, DropoutCache]:
-    """Draw the mask (1) and apply it (2)."""
-    m = zero_padding(dropout_mask(x.shape, rate, x.real.dtype, rng), lengths)  # (1), the shape of x
-    return zero_padding(x, lengths) * m, DropoutCache(m)  # (2)
+from minilstm.arrays import Array, Arrays, Lengths
+from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
+from minilstm.tools.checks import check_number
 
 
 def dropout_mask(shape: tuple[int, ...], rate: float, dtype: npt.DTypeLike, rng: np.random.Generator | None) -> Array:
-    """Draw (1). The draw is in float32: half the bits serve as well.
+    """Draw (1), from float32 numbers: half the bits serve as well.
 
     Raises:
-        ValueError: there is something to draw, but ``rng`` is no Generator.
+        ValueError: there is something to draw, but ``rng`` is not a Generator.
     """
     if rate == 0:
         return np.ones(shape, dtype)
@@ -47,9 +39,14 @@ def dropout_mask(shape: tuple[int, ...], rate: float, dtype: npt.DTypeLike, rng:
     return (rng.random(shape, np.float32) >= rate).astype(dtype) * (1 / (1 - rate))
 
 
+def dropout_forward(x: Array, m: Array, lengths: Lengths) -> tuple[Array, DropoutCache]:
+    """Apply the mask m (2)."""
+    m = zero_padding(m, lengths)
+    return zero_padding(x, lengths) * m, DropoutCache(m)  # (2)
+
+
 def dropout_backward(dy: Array, cache: DropoutCache) -> tuple[Array, Arrays]:
     """Undo (2)."""
-    check_arrays("Dropout", cache.m.dtype, dy=(dy, cache.m.shape))
     return dy * cache.m, {}  # (2')
 
 
@@ -60,28 +57,31 @@ class DropoutCache(NamedTuple):
 
 
 class Dropout(Layer):
-    """Hide a share of the input while training; pass it on as it is otherwise. (B, D) or (B, T, D).
+    """Hide a fraction of the input during training; otherwise pass it on as it is. (B, D) or (B, T, D).
 
     Args:
-        rate: r, the share hidden, from 0 up to but not including 1.
+        rate: r, the fraction hidden, from 0 up to but not including 1.
 
     Parameters: none.
 
     Raises:
-        ValueError: ``rate`` outside [0, 1); no ``rng`` while training.
+        ValueError: ``rate`` outside [0, 1); no ``rng`` during training.
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        self.rate = check_number("rate", rate, 0, 1, low_too=True)
+        self.rate = check_number("rate", rate, 0, 1, inclusive=True)
 
     def forward(
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Array, DropoutCache]:
-        """Hide a share of x if ``train``, with random numbers from ``rng``."""
-        steps = isinstance(x, np.ndarray) and x.ndim == 3
+        """Hide a fraction of x if ``train``, with random numbers from ``rng``."""
+        steps = np.ndim(x) == 3
         check_input(self, x, lengths, "B T D" if steps else "B D")
-        lengths = lengths if steps else None
-        return dropout_forward(x, lengths, self.rate if train else 0, rng)
+        m = dropout_mask(x.shape, self.rate if train else 0, x.real.dtype, rng)  # (1), the shape of x
+        return dropout_forward(x, m, lengths if steps else None)
 
-    backward = staticmethod(dropout_backward)
+    def backward(self, dy: Array, cache: DropoutCache) -> tuple[Array, Arrays]:
+        """Compute dx."""
+        check_arrays("Dropout", cache.m.dtype, dy=(dy, cache.m.shape))
+        return dropout_backward(dy, cache)

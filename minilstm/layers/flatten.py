@@ -1,4 +1,4 @@
-"""Flatten: lay all steps of a row end to end, so that a Dense layer can weigh every place on its own.
+"""Flatten: lay all steps of a row end to end, so that a Dense layer has a weight for every position.
 
 Forward and backward::
 
@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
-from minilstm.tools.checks import check_arrays, check_input
+from minilstm.arrays import Array, Arrays, Lengths, Shape
+from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
 
 
 def flatten_forward(x: Array, lengths: Lengths = None) -> tuple[Array, FlattenCache]:
@@ -27,9 +27,7 @@ def flatten_forward(x: Array, lengths: Lengths = None) -> tuple[Array, FlattenCa
 
 def flatten_backward(dy: Array, cache: FlattenCache) -> tuple[Array, Arrays]:
     """Undo (1): dy (B, T D) to dx (B, T, D)."""
-    B, T, D = cache.shape
-    check_arrays("Flatten", cache.dtype, dy=(dy, (B, T * D)))
-    return zero_padding(dy.reshape(B, T, D), cache.lengths), {}  # (1')
+    return zero_padding(dy.reshape(cache.shape), cache.lengths), {}  # (1')
 
 
 class FlattenCache(NamedTuple):
@@ -46,14 +44,14 @@ class Flatten(Layer):
     Parameters: none.
     """
 
-    def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
-        """Nothing to make for samples of shape (T, D); the output is (T D,)."""
-        if len(d_in) != 2 or d_in[0] is None or d_in[1] is None:
+    def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
+        """Make nothing for samples of shape (T, D); the output is (T D,)."""
+        if len(shape_in) != 2 or shape_in[0] is None or shape_in[1] is None:
             raise ValueError(
-                f"Flatten: a sample has shape {d_in}, expected (T, D) with both known. Give Embedding an input_length "
+                f"Flatten: a sample has shape {shape_in}, expected (T, D) with both known. Give Embedding an input_length "
                 "(and no mask_zero) and pad texts to it with pad_sequences; or use GlobalMaxPooling1D, for any length"
             )
-        return (d_in[0] * d_in[1],)
+        return (shape_in[0] * shape_in[1],)
 
     def forward(
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
@@ -62,8 +60,12 @@ class Flatten(Layer):
         check_input(self, x, lengths, "B T D")
         return flatten_forward(x, lengths)
 
-    backward = staticmethod(flatten_backward)
+    def backward(self, dy: Array, cache: FlattenCache) -> tuple[Array, Arrays]:
+        """Compute dx (B, T, D)."""
+        B, T, D = cache.shape
+        check_arrays("Flatten", cache.dtype, dy=(dy, (B, T * D)))
+        return flatten_backward(dy, cache)
 
     def out_lengths(self, lengths: Lengths) -> Lengths:
-        """Nothing: the output has no time axis."""
+        """Return None: the output has no time axis."""
         return None

@@ -1,11 +1,11 @@
-"""Pooling: keep the largest or the mean of a window, or of a whole row.
+"""Pooling: keep the largest number or the mean of a window, or of a whole row.
 
 Forward, for window t of a row, which sees the steps w(t) that lie within the row, n_t of them::
 
     (1)  y_t = max_{j in w(t)} x_j               for each feature on its own; 0 where w(t) is empty
     (2)  y_t = Σ_{j in w(t)} x_j / n_t
 
-Backward: the maximum came from one step, the first of equals, and the mean from all alike::
+Backward: the maximum came from one step, the first of ties; the mean came from all steps equally::
 
     (1') dx_j += dy_t  for the j that was largest
     (2') dx_j += dy_t / n_t  for all j in w(t)
@@ -17,116 +17,99 @@ Source: Collobert et al. 2011 (the maximum over time, for sentences).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from minilstm import kernels
-from minilstm.layer import Array, Arrays, Layer, Lengths, Shape, zero_padding
+from minilstm.arrays import Array, Arrays, Lengths, Shape
+from minilstm.layers.base import Layer, check_arrays, check_input, check_steps, padding_mask, zero_padding
 from minilstm.layers.windows import Windows
-from minilstm.tools.checks import check_arrays, check_choice, check_input, check_positive, check_steps
+from minilstm.tools.checks import check_choice, check_positive
 
 
-def seen(x: Array, lengths: Lengths, windows: Windows) -> Array:
-    """Tell which of the B*T steps of x (B, T, D) each window sees: at (B, T_out, K), int32, -1 for none."""
-    B, T, _ = x.shape
-    at = windows.places(np.arange(B * T, dtype=np.int32).reshape(B, T), lengths)  # (B, T_out, K)
-    return zero_padding(at + 1, windows.count(lengths)) - 1  # (B, T_out, K), none behind a row's last window
+def max_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Array, PoolCache]:
+    """Run (1): x (B, T, D) to y (B, T_out, D). Complex numbers count by their real part. Cost: K passes over y."""
+    frame, T_out = windows.frame(x, lengths, fill=-np.inf), windows.count(x.shape[1])  # (B, T_frame, D)
+    taps = np.stack([windows.tap(frame, k, T_out) for k in range(windows.size)])  # (K, B, T_out, D)
+    k_max = taps.real.argmax(axis=0)  # (B, T_out, D), the first of ties
+    y = np.take_along_axis(taps, k_max[None], axis=0)[0]  # (1), (B, T_out, D)
+    y = zero_padding(np.where(steps_seen(x, lengths, windows) > 0, y, 0), windows.count(lengths))  # (B, T_out, D)
+    return y, PoolCache(k_max, y, frame.shape, lengths, x.shape[1], windows)
 
 
-def max_pool_forward(x: Array, at: Array) -> tuple[Array, MaxPoolCache]:
-    """Run (1): x (B, T, D), of which windows see the steps ``at`` (B, T_out, K), to y (B, T_out, D).
-
-    Complex numbers count by their real part. Cost: K passes over y.
-    """
-    B, T, D = x.shape
-    y, at_max = max_pool_windows_forward(np.ascontiguousarray(x).reshape(B * T, D), at)  # (B, T_out, D) each
-    return y, MaxPoolCache(at_max, y, T)
-
-
-@kernels.twin(kernels.max_pool_windows_forward)
-def max_pool_windows_forward(rows: Array, at: Array) -> tuple[Array, Array]:
-    """Find the largest that each window sees, y (B, T_out, D), and in which row of ``rows`` (N, D) it stands.
-
-    at (B, T_out, K) tells which rows a window sees, -1 for none. The first of equals wins, and NaN over all.
-    """
-    with_nothing = np.concatenate([rows, np.zeros_like(rows, shape=(1, rows.shape[1]))])  # (N+1, D), for -1
-    y = np.zeros((*at.shape[:2], rows.shape[1]), rows.dtype)  # (B, T_out, D)
-    at_max = np.full(y.shape, -1, at.dtype)  # (B, T_out, D)
-    for k in range(at.shape[2]):
-        x_k, at_k = with_nothing[at[:, :, k]], at[:, :, k, None]  # (B, T_out, D), (B, T_out, 1)
-        larger = (at_max < 0) | (x_k.real > y.real) | np.isnan(x_k.real)  # (B, T_out, D)
-        larger &= at_k >= 0
-        y, at_max = np.where(larger, x_k, y), np.where(larger, at_k, at_max)  # (1), (B, T_out, D) each
-    return y, at_max
+def max_pool_backward(dy: Array, cache: PoolCache) -> tuple[Array, Arrays]:
+    """Run (1'): dy (B, T_out, D) to dx (B, T, D), zero except for the steps that were largest."""
+    k_max, y, frame_shape, lengths, T, windows = cache
+    dframe, dy = np.zeros(frame_shape, dy.dtype), zero_padding(dy, windows.count(lengths))  # (B, T_frame, D)
+    for k in range(windows.size):
+        dtap = windows.tap(dframe, k, y.shape[1])  # (B, T_out, D), a view
+        dtap += np.where(k_max == k, dy, 0)  # (1'); tap k of two windows is never the same step
+    return windows.unframe(dframe, lengths, T), {}
 
 
-def max_pool_backward(dy: Array, cache: MaxPoolCache) -> tuple[Array, Arrays]:
-    """Run (1'): dy (B, T_out, D) to dx (B, T, D), zero but for the steps that were largest. Cost: one pass over dy."""
-    at_max, y, T = cache
-    check_arrays("MaxPooling1D", y.dtype, dy=(dy, y.shape))
-    B, _, D = y.shape
-    return max_pool_windows_backward(np.ascontiguousarray(dy), at_max, B * T).reshape(B, T, D), {}
+def average_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Array, PoolCache]:
+    """Run (2): x (B, T, D) to y (B, T_out, D). Cost: K passes over y."""
+    frame, T_out = windows.frame(x, lengths), windows.count(x.shape[1])  # (B, T_frame, D)
+    n = np.maximum(1, steps_seen(x, lengths, windows))  # (B, T_out, 1)
+    y = sum(windows.tap(frame, k, T_out) for k in range(windows.size)) / n  # (2), (B, T_out, D)
+    y = zero_padding(y, windows.count(lengths))  # (B, T_out, D)
+    return y, PoolCache(n, y, frame.shape, lengths, x.shape[1], windows)
 
 
-@kernels.twin(kernels.max_pool_windows_backward)
-def max_pool_windows_backward(dy: Array, at_max: Array, N: int) -> Array:
-    """Undo :func:`max_pool_windows_forward`: the gradient of ``rows`` (N, D)."""
-    D = dy.shape[2]
-    drows = np.zeros((N + 1, D), dy.dtype)  # (N+1, D), the last for -1
-    np.add.at(drows, (at_max, np.arange(D)), dy)  # (1')
-    return drows[:N]
-
-
-class MaxPoolCache(NamedTuple):
-    """What :func:`max_pool_backward` needs."""
-
-    at_max: Array  # (B, T_out, D): which of all B*T steps was largest, -1 where a window is empty
-    y: Array  # (B, T_out, D)
-    T: int
-
-
-def average_pool_forward(x: Array, at: Array) -> tuple[Array, AveragePoolCache]:
-    """Run (2): x (B, T, D), of which windows see the steps ``at`` (B, T_out, K), to y. Cost: K passes over y."""
-    B, T, D = x.shape
-    n = np.maximum(1, (at >= 0).sum(axis=2, keepdims=True)).astype(x.real.dtype)  # (B, T_out, 1)
-    rows = np.concatenate([x.reshape(B * T, D), np.zeros((1, D), x.dtype)])  # (B*T+1, D), the last for -1
-    y = sum(rows[at[:, :, k]] for k in range(at.shape[2])) / n  # (2), (B, T_out, D)
-    return y, AveragePoolCache(n, at, x.shape)
-
-
-def average_pool_backward(dy: Array, cache: AveragePoolCache) -> tuple[Array, Arrays]:
+def average_pool_backward(dy: Array, cache: PoolCache) -> tuple[Array, Arrays]:
     """Run (2'): dy (B, T_out, D) to dx (B, T, D). Cost: K passes over dy."""
-    n, at, (B, T, D) = cache
-    check_arrays("AveragePooling1D", n.dtype, dy=(dy, (*at.shape[:2], D)))
-    share, drows = dy / n, np.zeros((B * T + 1, D), dy.dtype)  # (B, T_out, D), (B*T+1, D), the last for -1
-    for k in range(at.shape[2]):
-        drows[at[:, :, k]] += share  # (2'); tap k of two windows is never the same step
-    return drows[:-1].reshape(B, T, D), {}
+    n, y, frame_shape, lengths, T, windows = cache
+    dframe, dy = np.zeros(frame_shape, dy.dtype), zero_padding(dy, windows.count(lengths))  # (B, T_frame, D)
+    for k in range(windows.size):
+        dtap = windows.tap(dframe, k, y.shape[1])  # (B, T_out, D), a view
+        dtap += dy / n  # (2'); unframe leaves out what falls outside the row
+    return windows.unframe(dframe, lengths, T), {}
 
 
-class AveragePoolCache(NamedTuple):
-    """What :func:`average_pool_backward` needs."""
-
-    n: Array  # (B, T_out, 1): how many steps each window sees, but at least 1
-    at: Array  # (B, T_out, K): which of all B*T steps they are, -1 for none
-    shape: tuple[int, ...]  # of x
+def steps_seen(x: Array, lengths: Lengths, windows: Windows) -> Array:
+    """Count the steps of x (B, T, D) that each window sees: n (B, T_out, 1), 0 for those that lie in the padding."""
+    inside = windows.frame(np.ones_like(x[..., :1].real), lengths)  # (B, T_frame, 1)
+    return sum(windows.tap(inside, k, windows.count(x.shape[1])) for k in range(windows.size))
 
 
-def global_max_forward(x: Array, lengths: Lengths) -> tuple[Array, MaxPoolCache]:
+class PoolCache(NamedTuple):
+    """What :func:`max_pool_backward` and :func:`average_pool_backward` need."""
+
+    choice: Array  # (B, T_out, D): which step of its window was largest; for a mean n (B, T_out, 1), but at least 1
+    y: Array  # (B, T_out, D)
+    frame_shape: tuple[int, ...]  # (B, T_frame, D)
+    lengths: Lengths  # (B,) or None
+    T: int
+    windows: Windows
+
+
+def global_max_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalMaxCache]:
     """Run (1) over whole rows: x (B, T, D) to y (B, D)."""
-    at = seen(x, lengths, Windows(1))  # (B, T or 1, 1): each step
-    y, cache = max_pool_forward(x, at.swapaxes(1, 2))
-    return y[:, 0], cache
+    B, T, D = x.shape
+    n = np.full(B, T) if lengths is None else lengths  # (B,)
+    mask = padding_mask(n, T)  # (B, T)
+    steps = np.full((B, T + 1, D), -np.inf, x.dtype)  # (B, T+1, D): one step more, the 0 of rows without any
+    steps[:, :T][mask], steps[n == 0, T] = x[mask], 0
+    t_max = steps.real.argmax(axis=1)  # (B, D), the first of ties
+    y = np.take_along_axis(steps, t_max[:, None], axis=1)[:, 0]  # (1), (B, D)
+    return y, GlobalMaxCache(t_max, y, T)
 
 
-def global_max_backward(dy: Array, cache: MaxPoolCache) -> tuple[Array, Arrays]:
+def global_max_backward(dy: Array, cache: GlobalMaxCache) -> tuple[Array, Arrays]:
     """Run (1') over whole rows: dy (B, D) to dx (B, T, D)."""
-    B, _, D = cache.y.shape
-    check_arrays("GlobalMaxPooling1D", cache.y.dtype, dy=(dy, (B, D)))
-    return max_pool_backward(dy[:, None], cache)
+    t_max, (B, D), T = cache.t_max, cache.y.shape, cache.T
+    dx = np.zeros((B, T + 1, D), dy.dtype)  # (B, T+1, D)
+    np.put_along_axis(dx, t_max[:, None], dy[:, None], axis=1)  # (1')
+    return dx[:, :T], {}
+
+
+class GlobalMaxCache(NamedTuple):
+    """What :func:`global_max_backward` needs."""
+
+    t_max: Array  # (B, D): which step was largest; T in an empty row
+    y: Array  # (B, D)
+    T: int
 
 
 def global_average_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalAverageCache]:
@@ -138,23 +121,20 @@ def global_average_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalAve
 
 def global_average_backward(dy: Array, cache: GlobalAverageCache) -> tuple[Array, Arrays]:
     """Run (2') over whole rows: dy (B, D) to dx (B, T, D)."""
-    n, lengths, (B, T, D) = cache
-    check_arrays("GlobalAveragePooling1D", n.dtype, dy=(dy, (B, D)))
+    n, lengths, (_, T, _) = cache
     return zero_padding(np.repeat((dy / n)[:, None], T, axis=1), lengths), {}  # (2')
 
 
 class GlobalAverageCache(NamedTuple):
     """What :func:`global_average_backward` needs."""
 
-    n: Array  # (B, 1): how many steps each row has, but at least 1
+    n: Array  # (B, 1): the number of steps of each row, but at least 1
     lengths: Lengths  # (B,) or None
-    shape: tuple[int, ...]  # of x
+    shape: tuple[int, int, int]  # of x
 
 
 class _Pooling1D(Layer):
-    """What the two windowed pooling layers have in common: all but the pair of functions."""
-
-    pool: Callable[..., tuple[Array, Any]]
+    """What the two windowed pooling layers have in common: everything except the pair of functions."""
 
     def __init__(self, pool_size: int = 2, strides: int | None = None, padding: str = "valid") -> None:
         super().__init__()
@@ -164,17 +144,10 @@ class _Pooling1D(Layer):
         self.pool_size, self.strides, self.padding = int(pool_size), strides, padding
         self.windows = Windows(self.pool_size, int(stride), 1, padding)
 
-    def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
-        """Nothing to make for samples of shape (T, D); the output is (T_out, D)."""
-        T, D = check_steps(type(self).__name__, d_in)
+    def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
+        """Make nothing for samples of shape (T, D); the output is (T_out, D)."""
+        T, D = check_steps(type(self).__name__, shape_in)
         return (self.windows.count(T), D)
-
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
-        """Compute y (B, T_out, D) from x (B, T, D)."""
-        check_input(self, x, lengths, "B T D")
-        return type(self).pool(x, seen(x, lengths, self.windows))
 
     def out_lengths(self, lengths: Lengths) -> Lengths:
         """Count each row's windows."""
@@ -185,54 +158,86 @@ class MaxPooling1D(_Pooling1D):
     """Keep the largest number of each window: (B, T, D) to (B, T_out, D).
 
     Args:
-        pool_size: how many steps a window sees.
+        pool_size: the number of steps that a window sees.
         strides: steps from one window to the next; None for ``pool_size``.
         padding: "valid" or "same"; see ``windows.py``.
 
     Parameters: none.
 
     Raises:
-        TypeError: a size that is no whole number.
+        TypeError: a size is not an integer.
         ValueError: a size below 1, an unknown padding.
     """
 
-    pool, backward = staticmethod(max_pool_forward), staticmethod(max_pool_backward)
+    def forward(
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+    ) -> tuple[Array, PoolCache]:
+        """Compute y (B, T_out, D) from x (B, T, D)."""
+        check_input(self, x, lengths, "B T D")
+        return max_pool_forward(x, lengths, self.windows)
+
+    def backward(self, dy: Array, cache: PoolCache) -> tuple[Array, Arrays]:
+        """Compute dx (B, T, D)."""
+        check_arrays("MaxPooling1D", cache.y.dtype, dy=(dy, cache.y.shape))
+        return max_pool_backward(dy, cache)
 
 
 class AveragePooling1D(_Pooling1D):
-    """Keep the mean of each window, over the steps within the row: as :class:`MaxPooling1D` otherwise."""
-
-    pool, backward = staticmethod(average_pool_forward), staticmethod(average_pool_backward)
-
-
-class _GlobalPooling1D(Layer):
-    """What the two global pooling layers have in common: all but the pair of functions."""
-
-    pool: Callable[..., tuple[Array, Any]]
-
-    def build(self, d_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
-        """Nothing to make for samples of shape (T, D); the output is (D,)."""
-        return (check_steps(type(self).__name__, d_in)[1],)
+    """Keep the mean of each window, over the steps within the row; otherwise as :class:`MaxPooling1D`."""
 
     def forward(
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Any]:
-        """Compute y (B, D) from x (B, T, D)."""
+    ) -> tuple[Array, PoolCache]:
+        """Compute y (B, T_out, D) from x (B, T, D)."""
         check_input(self, x, lengths, "B T D")
-        return type(self).pool(x, lengths)
+        return average_pool_forward(x, lengths, self.windows)
+
+    def backward(self, dy: Array, cache: PoolCache) -> tuple[Array, Arrays]:
+        """Compute dx (B, T, D)."""
+        check_arrays("AveragePooling1D", cache.y.dtype, dy=(dy, cache.y.shape))
+        return average_pool_backward(dy, cache)
+
+
+class _GlobalPooling1D(Layer):
+    """What the two global pooling layers have in common: everything except the pair of functions."""
+
+    def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
+        """Make nothing for samples of shape (T, D); the output is (D,)."""
+        return (check_steps(type(self).__name__, shape_in)[1],)
 
     def out_lengths(self, lengths: Lengths) -> Lengths:
-        """Nothing: the output has no time axis."""
+        """Return None: the output has no time axis."""
         return None
 
 
 class GlobalMaxPooling1D(_GlobalPooling1D):
     """Keep the largest number of each feature over the whole row: (B, T, D) to (B, D). Parameters: none."""
 
-    pool, backward = staticmethod(global_max_forward), staticmethod(global_max_backward)
+    def forward(
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+    ) -> tuple[Array, GlobalMaxCache]:
+        """Compute y (B, D) from x (B, T, D)."""
+        check_input(self, x, lengths, "B T D")
+        return global_max_forward(x, lengths)
+
+    def backward(self, dy: Array, cache: GlobalMaxCache) -> tuple[Array, Arrays]:
+        """Compute dx (B, T, D)."""
+        check_arrays("GlobalMaxPooling1D", cache.y.dtype, dy=(dy, cache.y.shape))
+        return global_max_backward(dy, cache)
 
 
 class GlobalAveragePooling1D(_GlobalPooling1D):
     """Keep the mean of each feature over the whole row: (B, T, D) to (B, D). Parameters: none."""
 
-    pool, backward = staticmethod(global_average_forward), staticmethod(global_average_backward)
+    def forward(
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+    ) -> tuple[Array, GlobalAverageCache]:
+        """Compute y (B, D) from x (B, T, D)."""
+        check_input(self, x, lengths, "B T D")
+        return global_average_forward(x, lengths)
+
+    def backward(self, dy: Array, cache: GlobalAverageCache) -> tuple[Array, Arrays]:
+        """Compute dx (B, T, D)."""
+        B, _, D = cache.shape
+        check_arrays("GlobalAveragePooling1D", cache.n.dtype, dy=(dy, (B, D)))
+        return global_average_backward(dy, cache)

@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minilstm.callbacks import Callback
-from minilstm.layer import Array, Arrays
+from minilstm.arrays import Array, Arrays
 from minilstm.tools import files, saving
 from minilstm.tools.checks import check_positive
 from minilstm.tools.door import Rows

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from minilstm import __version__, use_numba
+from minilstm import __version__
 from minilstm.gradcheck import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Report, check_layer
-from minilstm.layer import Layer
+from minilstm.layers.base import Layer
 from minilstm.tools import architectures, commands
 from minilstm.tools.checks import check_number
 from minilstm.tools.gradcases import check_all
@@ -192,7 +192,7 @@ def number(kind: type[int] | type[float], low: float, high: float = 1e9) -> Call
     def parse(text: str) -> float:
         try:
             value = kind(text)
-            check_number("the number", value, low, high, low_too=True)
+            check_number("the number", value, low, high, inclusive=True)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
         return value
@@ -220,18 +220,13 @@ def run_gradcheck(options: argparse.Namespace) -> int:
 
 
 def gradcheck(layers: Sequence[Layer], shape: Sequence[int], complex_step: bool) -> int:
-    """Print the table for the layers given, or for all of minilstm; return the exit code.
-
-    All of minilstm is checked twice: the plain functions, which are there to be read, and the kernels.
-    """
+    """Print the table for the layers given, or for all of minilstm; return the exit code."""
     checks = []
-    for title, on in [("plain NumPy functions", False), ("numba kernels", True)][: 1 if layers else 2]:
-        print(f"{title}\n{HEADER}")
-        with use_numba(on):
-            for report in own_layers(layers, shape, complex_step) if layers else check_all():
-                print("\n".join(report.lines()), flush=True)
-                checks += report.checks
-        print()
+    print(HEADER)
+    for report in own_layers(layers, shape, complex_step) if layers else check_all():
+        print("\n".join(report.lines()), flush=True)
+        checks += report.checks
+    print()
     wrong = sum(not check.ok for check in checks)
     by_complex_step = [check.complex_step for check in checks if check.complex_step is not None]
     print(

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.layer import Array, Arrays, Layer, Lengths, Words, live_steps
+from minilstm.arrays import Array, Arrays, Lengths
+from minilstm.layers.base import Layer, padding_mask
 from minilstm.layers import LSTM, Bidirectional, Embedding
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam, Optimizer, global_norm
 from minilstm.tools.door import Rows, check_labels, plain, split_off, take_validation
-from minilstm.training import check_compiled
+from minilstm.training import backward, check_compiled, choose_plan, forward
 
 SECONDS = 10.0  # for learning a batch by heart; a quarter for each learning rate
 RANGES = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
@@ -134,7 +135,7 @@ class Case:
         some = {part: np.random.default_rng(0).permutation(len(data))[:1000] for part, (data, _) in parts.items()}
         self.ids: dict[str, list[Array]] = {}  # token ids of some rows of each part; none without an Embedding
         for part, rows in some.items() if isinstance(model.layers[0], Embedding) else ():
-            x, lengths = spread(parts[part][0], rows)  # (n, T), (n,)
+            x, lengths = parts[part][0].batch(rows)  # (n, T), (n,)
             self.ids[part] = list(x) if lengths is None else [row[:T] for row, T in zip(x, lengths, strict=True)]
         (data, y), rows = parts["training"], some["training"][:256]
         unusual = np.abs(data.lengths[rows] - np.median(data.lengths[rows]))  # (n,)
@@ -142,7 +143,7 @@ class Case:
         labels = y[rows].reshape(len(rows), -1)  # (n, K)
         nth = np.tril((labels[:, None] == labels).all(axis=-1)).sum(axis=1)  # (n,): the nth of its class
         rows = rows[np.argsort(nth, kind="stable")[:31]]  # (B,), odd: halves would cancel out in a bias
-        (self.x, self.lengths), self.y = spread(data, rows), y[rows]  # (B, T), (B, K)
+        (self.x, self.lengths), self.y = data.batch(rows), y[rows]  # (B, T), (B, K)
         means = np.broadcast_to(self.y.mean(axis=0), self.y.shape).astype(self.y.dtype)  # (B, K)
         kinds = BinaryCrossentropy, CategoricalCrossentropy
         from_shares = next((kind() for kind in kinds if isinstance(loss, kind)), loss)
@@ -168,12 +169,14 @@ class Case:
     def train(self, optimizer: Optimizer, steps: int, seconds: float, enough: float) -> tuple[Array, list[str]]:
         """Learn the batch, then put the weights back: the losses, and which weights had not moved."""
         model, losses, weights, end = self.model, [], self.model.get_weights(), time.monotonic() + seconds
+        plan = choose_plan(model.layers, optimizer)
         for n in range(steps + 1):
-            p, caches = model.forward(self.x, self.lengths)
+            p, caches = forward(plan.runners, self.x, self.lengths)
             losses.append(float(self.loss.forward(p, self.y)))
             if n == steps or not losses[-1] > enough or time.monotonic() > end:
                 break
-            optimizer.step(model.params, model.backward(self.loss.backward(p, self.y), caches))
+            grads = backward(plan.runners, self.loss.backward(p, self.y), caches)
+            plan.stepper.step(model.params, grads, plan.stepper.norm(grads))
         still = [name for (name, p), w in zip(model.params.items(), weights, strict=True) if (p == w).all()]
         model.set_weights(weights)
         return np.array(losses), still
@@ -185,12 +188,6 @@ class Case:
         return self.train(optimizer, 20, SECONDS / 4, enough=0.0)[0]
 
 
-def spread(data: Rows, rows: Array) -> tuple[Array, Lengths]:
-    """Put some rows together as :meth:`Rows.batch` does, but always as an array (B, T) or (B, ...)."""
-    x, lengths = data.batch(rows)
-    return x.spread() if isinstance(x, Words) else x, lengths
-
-
 def gates_of(layer: Layer, name: str, cache: Any, lengths: Lengths) -> Arrays:
     """Take i, f and o out of the cache of an LSTM, or of two, at the steps that are no padding."""
     if isinstance(layer, Bidirectional):
@@ -198,10 +195,9 @@ def gates_of(layer: Layer, name: str, cache: Any, lengths: Lengths) -> Arrays:
         return {k: g for run, lstm, c in both for k, g in gates_of(lstm, f"{name}.{run}", c, lengths).items()}
     if not isinstance(layer, LSTM) or layer.recurrent_activation != "sigmoid":
         return {}
-    T, B, _ = cache.gates.shape
-    live = live_steps(np.full(B, T) if lengths is None else lengths, T).T  # (T, B)
-    gates = cache.gates.reshape(T, B, 4, layer.units)[live]  # (steps of all rows, 4, H)
-    return {name: gates[:, [0, 1, 3]].swapaxes(0, 1)} if len(gates) else {}  # (3, steps of all rows, H)
+    T, B, _ = cache.f.shape
+    mask = padding_mask(np.full(B, T) if lengths is None else lengths, T).T  # (T, B)
+    return {name: np.stack([cache.i[mask], cache.f[mask], cache.o[mask]])} if mask.any() else {}  # (3, steps, H)
 
 
 def output_and_loss(model: Sequential) -> Iterator[Finding]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minilstm.layer import Array, Lengths, Shape, Words, reads_words
+from minilstm.arrays import Array, Lengths, Shape
 from minilstm.layers import Embedding
+from minilstm.layers.embedding import check_tokens
 from minilstm.losses import CategoricalCrossentropy, Loss
-from minilstm.tools.checks import check_number, check_tokens
-from minilstm.words import words_of
+from minilstm.tools.checks import check_number
 
 if TYPE_CHECKING:
     from minilstm.model import Sequential
@@ -41,14 +41,13 @@ class Rows:
             raise ValueError("x is empty, expected at least one sample")
         first = model.layers[0]
         self.array: Array | None = None
-        self.V = first.input_dim if isinstance(first, Embedding) and reads_words(first) else 0  # 0: no Words
         if not isinstance(first, Embedding):
             self._take_numbers(model, as_array("x", x))
         elif isinstance(x, np.ndarray) and x.dtype != object:
             self._take_tokens(first, x)
         else:
             self._take_texts(first, x)
-        model.build(self.d_in)
+        model.build(self.shape_in)
 
     def _take_numbers(self, model: Sequential, array: Array) -> None:
         if array.dtype.kind not in "fiub":
@@ -56,7 +55,7 @@ class Rows:
         if array.ndim not in (2, 3):
             raise ValueError(f"x has shape {array.shape}, expected (N, D) or (N, T, D)")
         self.array, self.lengths = finite("x", array, model.dtype), np.full(len(array), array.shape[1])
-        self.d_in: Shape = array.shape[1:]
+        self.shape_in: Shape = array.shape[1:]
 
     def _take_tokens(self, embedding: Embedding, x: Array) -> None:
         if x.dtype.kind not in "iu":
@@ -94,7 +93,7 @@ class Rows:
 
     def _fix_length(self, embedding: Embedding) -> None:
         T = embedding.build_length
-        self.d_in = (T,)
+        self.shape_in = (T,)
         if T is not None and (self.lengths != T).any():
             wrong = self.lengths[self.lengths != T][0]
             raise ValueError(
@@ -106,16 +105,15 @@ class Rows:
         """How many samples."""
         return len(self.lengths)
 
-    def batch(self, rows: Array) -> tuple[Array | Words, Lengths]:
-        """Put some rows together: Words of token ids, or an array, and their lengths (B,) where they differ."""
+    def batch(self, rows: Array) -> tuple[Array, Lengths]:
+        """Put some rows together: an array (B, T) or (B, ...), and their lengths (B,) where they differ."""
         if self.array is not None:
-            x = self.array[rows]  # (B, T) or (B, ...)
-            return (words_of(x, None, self.V) if self.V else x), None
+            return self.array[rows], None
         lengths = self.lengths[rows]  # (B,)
         x = np.zeros((len(rows), max(1, lengths.max())), np.int64)  # (B, T)
         for b, n in enumerate(rows):
             x[b, : lengths[b]] = self.tokens[self.starts[n] : self.starts[n] + lengths[b]]
-        return (words_of(x, lengths, self.V) if self.V else x), lengths
+        return x, lengths
 
 
 def check_labels(model: Sequential, loss: Loss, y: Any, N: int) -> Array:
@@ -157,7 +155,7 @@ def split_off(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any,
     Raises:
         ValueError: ``share`` outside [0, 1), or one part without a sample.
     """
-    check_number("validation_split", share, 0, 1, low_too=True)
+    check_number("validation_split", share, 0, 1, inclusive=True)
     x, y = plain("x", x), plain("y", y)
     if len(x) != len(y):
         raise ValueError(f"y has {len(y)} labels, but x has {len(x)} samples; expected one label for each")

@@ -28,7 +28,7 @@ import numpy as np
 import safetensors.numpy
 
 import minilstm
-from minilstm.layer import Array, Arrays
+from minilstm.arrays import Array, Arrays
 
 FORMAT = 1  # goes up when this version could not read what a later one writes
 MARK = rb"{\"sha256\":\""  # what stands before the checksum, as it looks in a string within JSON

@@ -9,7 +9,7 @@ import numpy as np
 
 from minilstm.activations import softmax
 from minilstm.gradcheck import Report, check_layer, check_loss, check_model, compare
-from minilstm.layer import Array, Arrays, Lengths
+from minilstm.arrays import Array, Arrays, Lengths
 from minilstm.layers import (
     LSTM,
     Activation,

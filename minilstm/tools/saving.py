@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minilstm import layers
-from minilstm.layer import Array, Arrays, Layer
+from minilstm.arrays import Array, Arrays
+from minilstm.layers.base import Layer
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Embedding
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from minilstm.optimizers import SGD, Adam, RMSprop

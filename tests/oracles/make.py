@@ -47,7 +47,7 @@ from minilstm import (
     MaxPooling1D,
     RMSprop,
 )
-from minilstm.layer import live_steps
+from minilstm.layers.base import padding_mask
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 
 FOLDER = Path(__file__).parent
@@ -223,7 +223,7 @@ def draw_upstream(case, shape, rng):
     """The random gradient dy, zero at padded steps, and the mask that makes y so too."""
     live = np.ones(shape)
     if case.lengths is not None and len(shape) == 3:
-        live *= live_steps(case.lengths, shape[1])[:, :, None]
+        live *= padding_mask(case.lengths, shape[1])[:, :, None]
     return rng.standard_normal(shape) * live, live
 
 
@@ -249,7 +249,7 @@ def keras_case(case, rng):
 
     twins = [keras_layer(layer) for layer in case.layers]
     x = draw_input(case, rng)
-    mask = {} if case.lengths is None else {"mask": tf.constant(live_steps(case.lengths, case.shape[1]))}
+    mask = {} if case.lengths is None else {"mask": tf.constant(padding_mask(case.lengths, case.shape[1]))}
 
     def run(x):
         for twin in twins:
@@ -398,7 +398,7 @@ def keras_training(name, rng):
     keras, layers = load_keras(), MODELS[name]
     x = rng.integers(1, V, (8, T))
     if layers[0].mask_zero:
-        x *= live_steps(rng.integers(1, T + 1, 8), T)
+        x *= padding_mask(rng.integers(1, T + 1, 8), T)
     y = rng.integers(0, 2, (8, 1)).astype("float64")
     model = keras.Sequential([keras_layer(layer) for layer in layers])
     model(x)  # makes the weights

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minilstm import LSTM, SGD, Conv1D, Dense, Embedding, MaxPooling1D, Sequential, use_numba
-from minilstm.layer import Words
+
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from minilstm.tools.checks import make_rng
 from minilstm.tools.door import check_labels, one_hot

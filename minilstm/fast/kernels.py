@@ -1,16 +1,12 @@
-"""The numba twins of the hot loops.
+"""The loops of the twins, compiled by numba.
 
-Every kernel here replaces one plain NumPy function, named in its docstring. The plain function is the specification:
-the same arguments, the same results up to rounding, and a test compares each pair on random input. Read the plain
-function first; a kernel is the same steps, one row at a time and in the order that a processor likes.
-
-A kernel runs instead of its twin unless the environment says ``MINILSTM_NUMBA=0``, or the code runs inside
-``with use_numba(False)``. Complex numbers always take the plain path: only the gradient check has them.
+Read the textbook function first; a kernel is the same steps, one row at a time and in the order that a processor likes.
+It trusts its arguments: shapes, dtypes and indices are checked by those who call it.
 
 What makes the loops fast, each measured:
 
 - Subnormal numbers (below 1e-38 in float32) are many times slower than others, and a gradient that vanishes over
-  300 steps is full of them. ``_flush`` gives 0 for what is too small to matter; the plain twins do the same.
+  300 steps is full of them. ``_flush`` gives 0 for what is too small to matter; the textbook does the same.
 - The C library's tanh is a call per number. ``_tanh`` is one formula without branches, so that eight float32
   numbers go through it at once.
 - The product of each step is SciPy's BLAS, called from within the loop (``_product``): no Python between two steps.
@@ -19,70 +15,22 @@ What makes the loops fast, each measured:
 
 from __future__ import annotations
 
-import functools
-import os
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any
 
 import numba
 import numpy as np
 from numba.core.event import Listener
 
-from minilstm.layer import Array
+from minilstm.arrays import Array
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Pair(NamedTuple):
-    """A plain function and its kernel."""
-
-    plain: Callable[..., Any]
-    kernel: Any
+ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")  # by their numbers; a kernel takes no function
 
 
-PAIRS: dict[str, Pair] = {}
-"""Every pair by the name of the plain function; the tests compare the two halves of each."""
-
-_enabled = os.environ.get("MINILSTM_NUMBA", "1").lower() not in ("0", "off", "no", "false")
-_enabled &= os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"  # what is not compiled is slower than its plain twin
-
-
-class use_numba:  # noqa: N801 - reads as a statement
-    """Run the kernels (True) or their plain twins (False) from now on, in all threads; or within a ``with`` block.
-
-    There is one switch for the whole process: do not use it from several threads at once.
-    """
-
-    def __init__(self, on: bool) -> None:
-        global _enabled
-        if not isinstance(on, bool):
-            raise TypeError(f"use_numba takes True or False, got {on!r}")
-        self.before, _enabled = _enabled, on
-
-    def __enter__(self) -> None:
-        """Begin the block; the switch was made already."""
-
-    def __exit__(self, *_: object) -> None:
-        """End the block: as before it."""
-        global _enabled
-        _enabled = self.before
-
-
-def twin(kernel: Any) -> Callable[[F], F]:
-    """Mark a plain function as the specification of ``kernel``, which from then on runs in its place."""
-
-    def pair(plain: F) -> F:
-        @functools.wraps(plain)
-        def run(first: Array, *others: Any) -> Any:
-            if _enabled and first.dtype.char in "fdlB":  # float32, float64, int64, uint8
-                return kernel(first, *others)
-            return plain(first, *others)
-
-        PAIRS[plain.__name__] = Pair(plain, kernel)
-        return cast(F, run)
-
-    return pair
+def number_of(activation: str | None) -> int:
+    """Give the number by which the kernels know an activation."""
+    return ACTIVATIONS.index(activation or "linear")
 
 
 class Notice(Listener):
@@ -150,7 +98,7 @@ def _tanh(x: Array, a: float) -> None:
 
 @compiled
 def _activate(x: Array, activation: int) -> None:
-    """Replace the row x by its activation, called by its number in ``activations.ACTIVATIONS``."""
+    """Replace the row x by its activation, called by its number in ``ACTIVATIONS``."""
     zero = x.dtype.type(0)
     if activation == 0:  # tanh
         _tanh(x, 1.0)
@@ -219,7 +167,10 @@ def lstm_steps_forward(
     activation: int,
     recurrent_activation: int,
 ) -> tuple[Array, Array, Array]:
-    """Twin of ``layers.lstm.lstm_steps_forward``."""
+    """Run (1) to (4): from P (N, 4H), whose row at[t, b] batch row b reads at step t, to gates, h and c.
+
+    The gates are (T, B, 4H), h and c (T+1, B, H); h[t] is the state before step t.
+    """
     T, B = at.shape
     H = U.shape[0]
     gates = np.empty((T, B, 4 * H), P.dtype)  # (T, B, 4H)
@@ -267,7 +218,11 @@ def lstm_steps_backward(
     recurrent_activation: int,
     tiny: float,
 ) -> tuple[Array, Array, Array]:
-    """Twin of ``layers.lstm.lstm_steps_backward``."""
+    """Run (0') to (2'): from dy (T, B, H), dh_T and dc_T (B, H) to dz (T, B, 4H), dh0 and dc0 (B, H).
+
+    ``dy`` may have no steps at all: then only dh_T and dc_T flow in. UT (4H, H) is U transposed, in the order in which
+    the products read it. Numbers below ``tiny`` become 0.
+    """
     T, B = gates.shape[:2]
     H = UT.shape[1]
     dz = np.empty_like(gates)  # (T, B, 4H)
@@ -310,7 +265,10 @@ def lstm_steps_backward(
 
 @compiled
 def distinct(x: Array, lengths: Array, V: int) -> tuple[Array, Array]:
-    """Twin of ``words.distinct``."""
+    """Find the distinct ids, rising, (N,), in x (B, T) with ids below V, and which of them is where, (B, T).
+
+    -1 stands for padding.
+    """
     number = np.full(V, -1)  # (V,): of each id among the ids
     for b in range(x.shape[0]):
         for t in range(lengths[b]):
@@ -333,7 +291,7 @@ def distinct(x: Array, lengths: Array, V: int) -> tuple[Array, Array]:
 
 @compiled
 def scatter_rows(drows: Array, dy: Array, index: Array) -> None:
-    """Twin of ``words.scatter_rows``."""
+    """Add each dy[b, t] to the row index[b, t] of drows (N, D), in place; -1 is nothing."""
     for b in range(index.shape[0]):
         for t in range(index.shape[1]):
             if index[b, t] >= 0:
@@ -341,12 +299,15 @@ def scatter_rows(drows: Array, dy: Array, index: Array) -> None:
 
 
 @compiled
-def conv1d_windows_forward(P: Array, at: Array, b: Array, live: Array, activation: int) -> Array:
-    """Twin of ``layers.conv1d.conv1d_windows_forward``."""
+def conv1d_windows_forward(P: Array, at: Array, b: Array, n_windows: Array, activation: int) -> Array:
+    """Add up what each window sees and apply the activation: from P (N, K, F) to y (B, T_out, F).
+
+    at (B, T_out, K) tells which row of P a tap of a window sees, -1 for none; batch row r has n_windows[r] windows.
+    """
     B, T, K = at.shape
     y = np.zeros((B, T, b.size), P.dtype)  # (B, T_out, F)
     for r in range(B):
-        for t in range(live[r]):
+        for t in range(n_windows[r]):
             y[r, t] = b
             for k in range(K):
                 if at[r, t, k] >= 0:
@@ -356,11 +317,11 @@ def conv1d_windows_forward(P: Array, at: Array, b: Array, live: Array, activatio
 
 
 @compiled
-def conv1d_windows_backward(dP: Array, db: Array, dy: Array, y: Array, at: Array, live: Array, activation: int) -> None:
-    """Twin of ``layers.conv1d.conv1d_windows_backward``."""
+def conv1d_windows_backward(dP: Array, db: Array, dy: Array, y: Array, at: Array, n_windows: Array, activation: int) -> None:
+    """Undo :func:`conv1d_windows_forward`: add to dP (N, K, F) and db (F,), in place."""
     dz, slope = np.empty(db.size, dy.dtype), _slope_of(activation, dy.dtype.type)  # (F,)
-    for r in range(live.size):
-        for t in range(live[r]):
+    for r in range(n_windows.size):
+        for t in range(n_windows[r]):
             some = False
             for j in range(dz.size):
                 dz[j] = dy[r, t, j] * _slope(y[r, t, j], slope)
@@ -375,7 +336,7 @@ def conv1d_windows_backward(dP: Array, db: Array, dy: Array, y: Array, at: Array
 
 @compiled
 def rmsprop_rows(p: Array, v: Array, at: Array, g: Array, rate: float, rho: float, epsilon: float) -> None:
-    """Twin of ``optimizers.rmsprop_rows``."""
+    """Make one step of RMSprop, where g (N, D) is the gradient of the rows ``at`` (N,) of p, and 0 that of others."""
     f = p.dtype.type
     rate_f, rho_f, new, epsilon_f = f(rate), f(rho), f(1 - rho), f(epsilon)
     for n in range(v.shape[0]):
@@ -448,7 +409,10 @@ def _same(text: Array, word: Array, start: int, end: int, code: int) -> bool:
 
 @compiled
 def max_pool_windows_forward(rows: Array, at: Array) -> tuple[Array, Array]:
-    """Twin of ``layers.pooling.max_pool_windows_forward``."""
+    """Find the largest that each window sees, y (B, T_out, D), and in which row of ``rows`` (N, D) it is.
+
+    at (B, T_out, K) tells which rows a window sees, -1 for none. The first of ties wins, and NaN over all.
+    """
     B, T, K = at.shape
     y = np.zeros((B, T, rows.shape[1]), rows.dtype)  # (B, T_out, D)
     at_max = np.full(y.shape, -1, at.dtype)  # (B, T_out, D)
@@ -475,7 +439,7 @@ def _keep_larger(y: Array, at_max: Array, x: Array, n: int) -> None:
 
 @compiled
 def max_pool_windows_backward(dy: Array, at_max: Array, N: int) -> Array:
-    """Twin of ``layers.pooling.max_pool_windows_backward``."""
+    """Undo :func:`max_pool_windows_forward`: the gradient of ``rows`` (N, D)."""
     B, T, D = dy.shape
     drows = np.zeros((N, D), dy.dtype)  # (N, D)
     for b in range(B):

@@ -1,0 +1,57 @@
+"""Twins of the textbook functions: the same results up to rounding, several times faster.
+
+Nothing here has to be read to understand an LSTM. What you read in ``layers/`` is the specification: every twin is
+compared with it in ``tests/test_twins.py``, and runs only while the textbook is the one that it was compared with
+(``verified.py``). A direct call such as ``LSTM(8).forward(x)`` always runs the textbook; ``fit``, ``predict`` and
+``evaluate`` run the twins, unless they are switched off: by ``MINILSTM_FAST=0`` in the environment, or by
+``with textbook():``.
+
+    plan.py        which layers have a twin, and whether it runs
+    verified.py    what each twin was compared with, and whether anything of it was edited since
+    rows.py        each distinct word of a batch is computed once
+    lstm.py        LSTM and Bidirectional;  windows.py: convolution and pooling;  embedding.py;  optimizers.py
+    kernels.py     the loops, compiled by numba
+    threads.py     the shards of a batch share the cores
+"""
+
+from __future__ import annotations
+
+import os
+
+OFF = ("0", "off", "no", "false")
+_on = all(os.environ.get(name, "1").lower() not in OFF for name in ("MINILSTM_FAST", "MINILSTM_NUMBA"))
+_on &= os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"  # what is not compiled is slower than the textbook
+
+
+def enabled() -> bool:
+    """Tell whether twins may run."""
+    return _on
+
+
+class use_numba:  # noqa: N801 - reads as a statement
+    """Run the twins (True) or the textbook (False) from now on, in all threads; or within a ``with`` block.
+
+    There is one switch for the whole process: do not change it from several threads at once.
+
+    Raises:
+        TypeError: ``on`` is neither True nor False.
+    """
+
+    def __init__(self, on: bool) -> None:
+        global _on
+        if not isinstance(on, bool):
+            raise TypeError(f"use_numba takes True or False, got {on!r}")
+        self.before, _on = _on, on
+
+    def __enter__(self) -> None:
+        """Begin the block; the switch was made already."""
+
+    def __exit__(self, *_: object) -> None:
+        """End the block: as before it."""
+        global _on
+        _on = self.before
+
+
+def textbook() -> use_numba:
+    """Run the textbook, as ``use_numba(False)`` does: ``with textbook(): model.fit(...)``, to debug it or to edit it."""
+    return use_numba(False)

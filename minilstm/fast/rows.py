@@ -1,0 +1,69 @@
+"""Unique rows: a batch of text in which every distinct word is kept once.
+
+A batch of 32 reviews has some 6,000 positions, but only some 700 different words. What depends on a word alone, such as
+its vector, or the product of its vector with a matrix, need be computed only once for each word::
+
+    (1)  x[b, t] = table[index[b, t]]                 table (N, ...), index (B, T)
+    (2)  x[b, t] W = (table W)[index[b, t]]           N products instead of B T
+    (2') dtable[n] = Σ dx[b, t] over all b, t with index[b, t] = n
+
+The twin of Embedding hands UniqueRows of vectors to the next twin if that begins with a product, as LSTM and Conv1D do.
+The gradient takes the same way back: the gradient of UniqueRows is UniqueRows, and that of the embedding matrix is a
+:class:`RowGradient`, the few rows of it that are not zero.
+
+(1) covers arrays too: there every position has a row of its own, so a twin has one code for both. An index of -1 stands
+for padding, a row of zeros that is never read.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minilstm.arrays import Array, Lengths
+from minilstm.layers.base import flip, zero_padding
+
+
+class UniqueRows(NamedTuple):
+    """An array (B, T, D) in which equal vectors are kept once: x[b, t] = table[index[b, t]]."""
+
+    table: Array  # (N, D)
+    index: Array  # (B, T), int64; -1 at padded steps
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array that this stands for."""
+        return (*self.index.shape, *self.table.shape[1:])
+
+    def to_array(self) -> Array:
+        """Write the array out (B, T, D), with zeros at padded steps."""
+        table = np.concatenate([self.table, np.zeros_like(self.table, shape=(1, *self.table.shape[1:]))])  # (N+1, D)
+        return table[self.index]
+
+    def flip(self, lengths: Lengths) -> UniqueRows:
+        """Reverse each row within its length."""
+        return UniqueRows(self.table, flip(self.index, lengths))
+
+
+class RowGradient(NamedTuple):
+    """The gradient of a matrix (V, D) of which only some rows were used; that of all others is 0."""
+
+    index: Array  # (N,): which rows, each once, rising
+    rows: Array  # (N, D): their gradients
+
+    def __add__(self, other: Any) -> RowGradient:
+        """Add the gradient of another shard."""
+        index = np.union1d(self.index, other.index)  # (N,)
+        rows = np.zeros((len(index), self.rows.shape[1]), self.rows.dtype)  # (N, D)
+        for part in (self, other):
+            rows[np.searchsorted(index, part.index)] += part.rows
+        return RowGradient(index, rows)
+
+
+def as_rows(x: Array | UniqueRows, lengths: Lengths) -> tuple[Array, Array]:
+    """Give table (N, D) and index (B, T) of (1), also for an array (B, T, D), with zeros at padded steps."""
+    if isinstance(x, UniqueRows):
+        return x
+    B, T, D = x.shape
+    return zero_padding(x, lengths).reshape(B * T, D), np.arange(B * T).reshape(B, T)

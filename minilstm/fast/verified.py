@@ -1,0 +1,225 @@
+"""What each twin was verified against, and whether that is still what you read and what runs.
+
+A twin stands in for the methods of a class, and for everything in the lesson that these reach: functions, methods and
+constants, found by following the names that their code uses. ``verified.json`` holds a digest of each. Where one
+differs, because you edited the file or put another function in its place, the twin does not run.
+
+A digest is taken of the syntax tree, so comments, docstrings, annotations and layout do not count, and it is the same
+in every version of Python. It speaks for the running function only if that is what the file says, so the function's
+bytecode is compared with that of the file as well.
+
+    python -m minilstm.fast.verified
+
+runs the tests of the twins, and where they pass, takes all digests again.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+Roots = Sequence[tuple[Any, str]]
+"""Where to begin: a class or module, and the name of one of its functions."""
+
+RECORDS = Path(__file__).with_name("verified.json")
+PACKAGE = __name__.partition(".")[0]
+NOT_LESSON = tuple(f"{PACKAGE}.{room}" for room in ("fast", "tools", "datasets", "callbacks"))
+OTHERS = {"numpy", "typing", *sys.stdlib_module_names}  # packages that are not followed
+IGNORED = ("annotation", "returns", "type_comment", "type_params", "kind", "ctx")  # fields without effect, or of one version
+CONSTANTS = (bool, int, float, str, bytes, tuple, list, dict)
+
+
+def changed(name: str, roots: Roots) -> str | None:
+    """Name the first function or constant that is not as the twin ``name`` was verified; None where all are.
+
+    Cost: some 50 ms at the first call, while files are read; then less than 1 ms.
+    """
+    verified, now = records().get(name, {}), reach(roots)
+    different = [key for key in now if now[key] != verified.get(key)]
+    return next(iter(different or [key for key in verified if key not in now]), None)
+
+
+@functools.cache
+def records() -> dict[str, dict[str, str]]:
+    """Read what the twins were verified against: for each twin, digests by name."""
+    return json.loads(RECORDS.read_text(encoding="utf-8"))
+
+
+def reach(roots: Roots) -> dict[str, str]:
+    """Find all functions and constants of the lesson that the roots reach: their digests by name."""
+    found: dict[str, str] = {}
+    for owner, name in roots:
+        where = f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else owner.__name__
+        follow(f"{where}.{name}", getattr(owner, name), owner if isinstance(owner, type) else None, found)
+    return found
+
+
+def follow(where: str, value: Any, owner: type[Any] | None, found: dict[str, str]) -> None:
+    """Add a value, which was found under the name ``where``, and everything it reaches."""
+    value = value.fget if isinstance(value, property) else value
+    module = getattr(value, "__module__", None) or type(value).__module__
+    if isinstance(value, ModuleType) or module.partition(".")[0] in OTHERS or module.startswith(NOT_LESSON):
+        if not isinstance(value, CONSTANTS):
+            return
+    if isinstance(value, type):
+        follow_class(value, found)
+    elif isinstance(value, FunctionType):
+        follow_function(where, value, owner, found)
+    elif isinstance(value, CONSTANTS):
+        key = short(where)
+        if key not in found:
+            found[key] = hashed(described(value))
+            for part in functions_in(value):
+                follow(f"{part.__module__}.{part.__qualname__}", part, None, found)
+    else:
+        found[short(where)] = "replaced"
+
+
+def follow_class(kind: type[Any], found: dict[str, str]) -> None:
+    """Add the methods of a class, and the fields of a named tuple."""
+    where = f"{kind.__module__}.{kind.__qualname__}"
+    if short(where) in found:
+        return
+    found[short(where)] = hashed(repr(getattr(kind, "_fields", None)))
+    for name, value in vars(kind).items():
+        value = getattr(value, "__func__", value)
+        if isinstance(value, (FunctionType, property)) and getattr(value, "__module__", kind.__module__) == kind.__module__:
+            if not isinstance(value, FunctionType) or not value.__code__.co_filename.startswith("<"):
+                follow(f"{where}.{name}", value, kind, found)
+
+
+def follow_function(where: str, function: FunctionType, owner: type[Any] | None, found: dict[str, str]) -> None:
+    """Add a function and what the names in its code stand for: globals, and methods of its class."""
+    digest, names = known(function.__code__, function.__module__)
+    key = short(f"{function.__module__}.{function.__qualname__}") if digest else short(where)
+    if key in found:
+        return
+    found[key] = digest or "replaced"
+    for name in names if digest else ():
+        if name in function.__globals__ and not name.startswith("__"):
+            follow(f"{function.__module__}.{name}", function.__globals__[name], None, found)
+        if owner is not None and isinstance(getattr(owner, name, None), (FunctionType, property)):
+            follow(f"{owner.__module__}.{owner.__qualname__}.{name}", getattr(owner, name), owner, found)
+
+
+def short(name: str) -> str:
+    """Leave out the name of the package."""
+    return name.removeprefix(f"{PACKAGE}.")
+
+
+def described(value: Any) -> str:
+    """Write a constant as text: functions by name, everything else as Python would."""
+    if isinstance(value, FunctionType):
+        return value.__qualname__
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{described(k)}: {described(v)}' for k, v in value.items())}}}"
+    return f"({', '.join(map(described, value))})" if isinstance(value, (tuple, list)) else repr(value)
+
+
+def functions_in(value: Any) -> Iterator[FunctionType]:
+    """Find the functions in a table."""
+    if isinstance(value, FunctionType):
+        yield value
+    elif isinstance(value, (dict, tuple, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from functions_in(part)
+
+
+@functools.cache
+def known(code: CodeType, module: str) -> tuple[str, tuple[str, ...]]:
+    """Give the digest of a function by its bytecode, and the names that it uses; no digest unless its file has it."""
+    codes, digests = read(module)
+    return (digests.get(code.co_qualname, "") if code in codes else ""), tuple(sorted(names_in(code)))
+
+
+def names_in(code: CodeType) -> set[str]:
+    """Collect the names of globals and attributes that some code uses, with the functions within it."""
+    return set(code.co_names).union(*(names_in(part) for part in code.co_consts if isinstance(part, CodeType)))
+
+
+def read(module: str) -> tuple[set[CodeType], dict[str, str]]:
+    """Read the file of a module: the bytecode of its functions, and their digests by name."""
+    spec = importlib.util.find_spec(module) if module.partition(".")[0] == PACKAGE else None
+    loader: Any = spec.loader if spec else None
+    if not hasattr(loader, "get_source") or not (source := loader.get_source(module)):
+        return set(), {}
+    return parsed(module, source)
+
+
+@functools.cache
+def parsed(module: str, source: str) -> tuple[set[CodeType], dict[str, str]]:
+    """Compile and parse the source of a module."""
+    loader: Any = importlib.util.find_spec(module).loader  # type: ignore[union-attr] - read found it
+    codes: set[CodeType] = set()
+    stack = [loader.get_code(module)]
+    while stack:
+        code = stack.pop()
+        codes.add(code)
+        stack += [part for part in code.co_consts if isinstance(part, CodeType)]
+    texts: dict[str, str] = {}
+    for name, node in functions_of(ast.parse(source)):
+        texts[name] = texts.get(name, "") + canonical(node)  # the getter and the setter of a property share a name
+    return codes, {name: hashed(text) for name, text in texts.items()}
+
+
+def functions_of(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.AST]]:
+    """Find all functions below a node, by their qualified names."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            if not isinstance(child, ast.ClassDef):
+                yield prefix + child.name, child
+            inner = "." if isinstance(child, ast.ClassDef) else ".<locals>."
+            yield from functions_of(child, prefix + child.name + inner)
+
+
+def canonical(node: Any) -> str:
+    """Write a syntax tree as text, the same in every version of Python, without what has no effect on a run."""
+    if isinstance(node, list):
+        return f"[{','.join(canonical(part) for part in node if not is_text(part))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [(name, value) for name, value in ast.iter_fields(node) if name not in IGNORED and value not in (None, [])]
+    return f"{type(node).__name__}({','.join(f'{name}={canonical(value)}' for name, value in fields)})"
+
+
+def is_text(node: Any) -> bool:
+    """Tell whether a statement is a text alone, such as a docstring."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def hashed(text: str) -> str:
+    """Shorten a text to 12 digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def refresh() -> int:
+    """Run the tests of the twins, and take all digests again if they pass."""
+    root = Path(__file__).parents[2]
+    tests = root / "tests" / "test_twins.py"
+    if not tests.exists():
+        print(f"{tests} is not there: this needs a clone of the repository", file=sys.stderr)
+        return 1
+    environment = {**os.environ, "MINILSTM_FAST": "1", "MINILSTM_NUMBA": "1"}
+    if subprocess.run([sys.executable, "-m", "pytest", str(tests)], cwd=root, env=environment).returncode:  # noqa: S603
+        print("the twins differ from the textbook, so nothing was recorded; see the failures above", file=sys.stderr)
+        return 1
+    from minilstm.fast.plan import ROOTS
+
+    text = json.dumps({name: reach(roots) for name, roots in ROOTS.items()}, indent=1)
+    RECORDS.write_text(text + "\n", encoding="utf-8")
+    print(f"recorded what {len(ROOTS)} twins were verified against, in {RECORDS.relative_to(root)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(refresh())

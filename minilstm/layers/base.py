@@ -1,0 +1,206 @@
+"""The layer interface and the padding rules.
+
+A layer owns its parameters and nothing else. What it computes depends on its arguments alone::
+
+    shape_out = layer.build(shape_in, rng, dtype)     # makes layer.params: {"W": ..., ...}
+    y, cache = layer.forward(x, lengths, train, rng)
+    dx, grads = layer.backward(dy, cache)             # grads has the keys of layer.params
+    lengths = layer.out_lengths(lengths)
+
+The cache holds everything that backward needs. It is returned, never hidden on ``self``, so you can look into it, and
+two threads may run one layer on two halves of a batch: the sum of their gradients is the gradient of the batch.
+
+Symbols, the same in every file: B batch, T time, D input features, H hidden units, V vocabulary. Lower-case names are
+activations, upper-case names are weights. ``dy`` is the gradient of the loss with respect to ``y``.
+
+**Padding.** The rows of a batch differ in length, so they are padded on the right to the longest, and ``lengths`` (B,)
+says where each one ends. ``lengths=None`` means that every row is full. Two rules hold for every layer:
+
+1. ``forward`` never reads a padded step, so no result depends on what the padding contains.
+2. ``backward`` is the exact derivative of ``forward``. With rule 1, padded inputs get a gradient of exactly zero.
+
+A cache may share memory with x, y and lengths, and dx with dy: do not write into them before ``backward`` is done.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minilstm.arrays import Array, Arrays, Lengths, Shape
+
+
+class Layer:
+    """Base class of all layers.
+
+    Attributes:
+        params: the learned arrays by name. Empty until :meth:`build`, and for layers that learn nothing.
+        name: what tables and messages call this layer. A model gives each of its layers a name of its own.
+    """
+
+    def __init__(self) -> None:
+        self.params: Arrays = {}
+        self.name = type(self).__name__.lower()
+
+    def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
+        """Make ``self.params`` for samples of shape ``shape_in``, and return the shape of one output sample.
+
+        The default is for layers that learn nothing and keep the shape.
+
+        Raises:
+            ValueError: ``shape_in`` does not fit this layer.
+        """
+        return shape_in
+
+    def forward(
+        self, x: Any, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+    ) -> tuple[Any, Any]:
+        """Compute the output ``y`` of a batch ``x``, and the cache for :meth:`backward`.
+
+        ``train`` and ``rng`` matter only to layers that behave differently during training, such as Dropout.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.forward is missing: it returns (y, cache)")
+
+    def backward(self, dy: Array, cache: Any) -> tuple[Any, Arrays]:
+        """From ``dy``, the gradient with respect to ``y``, compute ``dx`` and the gradients of the parameters.
+
+        ``dx`` is None where the input is token ids, which have no gradient.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.backward is missing: it returns (dx, grads)")
+
+    def out_lengths(self, lengths: Lengths) -> Lengths:
+        """Return the lengths of the output rows; None where the output has no time axis."""
+        return lengths
+
+    def __repr__(self) -> str:
+        """Write the call that makes this layer, without the arguments that have their default values."""
+        arguments = []
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            value = getattr(self, name, parameter.default)
+            if parameter.default is parameter.empty:
+                arguments.append("..." if value is parameter.empty else repr(value))
+            elif repr(value) != repr(parameter.default):
+                arguments.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def padding_mask(lengths: Array, T: int) -> npt.NDArray[np.bool_]:
+    """Tell words from padding: a mask (B, T), True where step t of row b lies within its length."""
+    return np.arange(T) < lengths[:, None]  # (B, T)
+
+
+def zero_padding(x: Array, lengths: Lengths) -> Array:
+    """Copy ``x`` (B, T, ...) with zeros at its padded steps; return ``x`` itself where nothing is padded."""
+    T = x.shape[1]
+    if lengths is None or np.all(lengths == T):
+        return x
+    x = x.copy(order="K")  # (B, T, ...), in the same memory order
+    x[~padding_mask(lengths, T)] = 0
+    return x
+
+
+def flip(x: Array, lengths: Lengths) -> Array:
+    """Reverse each row of ``x`` (B, T, ...) within its length; the padding stays on the right. Its own inverse."""
+    if lengths is None:
+        return x[:, ::-1]  # (B, T, ...)
+    t, n = np.arange(x.shape[1]), lengths[:, None]  # (T,), (B, 1)
+    return x[np.arange(len(x))[:, None], np.where(t < n, n - 1 - t, t)]  # (B, T, ...)
+
+
+FLOATS = ("float32", "float64", "complex64", "complex128")  # the complex ones are those of gradient checks
+
+
+def is_array(x: Any) -> bool:
+    """Tell whether x is an array that computes as arrays do, unlike a matrix or a masked array."""
+    return isinstance(x, np.ndarray) and not isinstance(x, (np.ma.MaskedArray, np.matrix))
+
+
+def check_input(
+    layer: Layer, x: Any, lengths: Lengths, axes: str, features: int | None = None, kind: str = "fc"
+) -> None:
+    """Check a layer's input: its axes, such as "B T D", the size of the last one, its dtype, and its lengths.
+
+    ``kind`` is "fc" for floating-point numbers, in the dtype of the parameters, and "iu" for token ids.
+
+    Raises:
+        TypeError: x is not an array, or has another dtype.
+        ValueError: x has another number of axes or features, or ``lengths`` does not fit x.
+    """
+    who, names = type(layer).__name__, axes.split()
+    expected = f"({', '.join(names[:-1])}, {names[-1] if features is None else features})"
+    if not is_array(x):
+        raise TypeError(f"{who}: x is a {type(x).__name__}, expected an array {expected}; use np.asarray(x)")
+    if x.ndim != len(names) or (features is not None and x.shape[-1] != features):
+        raise ValueError(f"{who}: x has shape {x.shape}, expected {expected}")
+    if x.dtype.kind not in kind or (kind != "iu" and x.dtype not in FLOATS):
+        wanted = "token ids, an integer array" if kind == "iu" else "float32 or float64"
+        raise TypeError(f"{who}: x is {x.dtype}, expected {wanted} {expected}; convert it with x.astype")
+    for name, p in layer.params.items() if kind != "iu" else ():
+        if p.dtype != x.dtype:
+            raise TypeError(
+                f"{who}: x is {x.dtype}, but {name} is {p.dtype}; "
+                f"convert it with x.astype(np.{p.dtype}), or build the layer with dtype {x.dtype}"
+            )
+    if lengths is None or names[1] != "T":
+        return
+    B, T = x.shape[:2]
+    if not is_array(lengths) or lengths.dtype != np.int64:
+        raise TypeError(
+            f"{who}: lengths must be an int64 array ({B},) or None, got {lengths!r}; use np.asarray(..., int)"
+        )
+    if lengths.shape != (B,):
+        raise ValueError(f"{who}: lengths has shape {lengths.shape}, expected ({B},), one for each row of x")
+    if B and (lengths.min() < 0 or lengths.max() > T):
+        raise ValueError(
+            f"{who}: lengths go from {lengths.min()} to {lengths.max()}, expected 0 to T = {T}; "
+            "a length counts the steps of a row before its padding"
+        )
+
+
+def check_arrays(who: str, dtype: npt.DTypeLike, **arrays: tuple[Any, tuple[int, ...]]) -> None:
+    """Check that every ``symbol=(array, shape)`` is an array of this shape and dtype.
+
+    Raises:
+        TypeError: it is not an array, or has another dtype.
+        ValueError: it has another shape.
+    """
+    for symbol, (array, shape) in arrays.items():
+        if not is_array(array):
+            raise TypeError(f"{who}: {symbol} is a {type(array).__name__}, expected an array {shape} of {dtype}")
+        if array.shape != shape:
+            raise ValueError(f"{who}: {symbol} has shape {array.shape}, expected {shape}")
+        if array.dtype != dtype:
+            raise TypeError(f"{who}: {symbol} is {array.dtype}, expected {dtype}; convert it with {symbol}.astype")
+
+
+def check_built(layer: Layer, *names: str) -> list[Array]:
+    """Return the named parameters; raise a ValueError where the layer has not been built."""
+    if not layer.params:
+        raise ValueError(
+            f"{type(layer).__name__}: no parameters yet; call build(shape_in, rng, dtype) first, or add it to a model"
+        )
+    return [layer.params[name] for name in names]
+
+
+def check_steps(who: str, shape_in: Shape) -> tuple[int | None, int]:
+    """Return T and D of a sample (T, D); raise a ValueError where it has no time axis or D is not known."""
+    D = shape_in[1] if isinstance(shape_in, (tuple, list)) and len(shape_in) == 2 else None
+    if not isinstance(D, (int, np.integer)) or D < 0:
+        raise ValueError(
+            f"{who}: a sample has shape {shape_in}, expected (T, D) with D known: a vector for every step. "
+            "If the layer before is an LSTM, give that one return_sequences=True"
+        )
+    return shape_in[0], int(D)
+
+
+def check_same(who: str, wanted: Any, came: Any) -> None:
+    """Raise unless both are dicts, with the same keys."""
+    for symbol, things in (("params", wanted), (who, came)):
+        if not isinstance(things, Mapping):
+            raise TypeError(f"{symbol} is a {type(things).__name__}, expected a dict of arrays by name")
+    if set(wanted) != set(came):
+        raise ValueError(f"{who} has {sorted(map(str, came))}, expected the keys of params, {sorted(map(str, wanted))}")
