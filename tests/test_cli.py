@@ -83,8 +83,6 @@ def test_all_of_minilstm_passes_and_the_exit_code_is_zero(capsys):
     assert "Embedding > LSTM > Dropout > LSTM > Dense" in out
     assert "gradients right; worst relative error" in out.splitlines()[-1]
     assert "WRONG" not in out
-    assert out.startswith("plain NumPy functions")
-    assert "\nnumba kernels\n" in out
 
 
 def test_one_wrong_gradient_makes_the_exit_code_one(capsys, monkeypatch):
@@ -93,7 +91,7 @@ def test_one_wrong_gradient_makes_the_exit_code_one(capsys, monkeypatch):
     assert cli.main(["gradcheck"]) == 1
     out = capsys.readouterr().out
     assert "WRONG" in out
-    assert "0 of 2 gradients right" in out  # plain functions, then kernels
+    assert "0 of 1 gradients right" in out
 
 
 @pytest.mark.parametrize("name", ["Swish", "make", "ready"])
@@ -142,9 +140,9 @@ def test_a_mistake_in_a_readers_layer_is_shown_with_its_place_and_exit_code_two(
 
 
 def test_a_pipe_that_closes_early_is_no_error():
-    command = f"{sys.executable} -m minilstm gradcheck | head -n 1"
+    command = f"{sys.executable} -m minilstm gradcheck | head -n 2 | tail -n 1"
     run = subprocess.run(command, shell=True, capture_output=True, text=True)
-    assert run.stdout == "plain NumPy functions\n"
+    assert run.stdout.startswith("gradient of")
     assert run.stderr == ""
 
 

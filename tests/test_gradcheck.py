@@ -5,29 +5,17 @@ import copy
 import numpy as np
 import pytest
 
-from minilstm import LSTM, Dense, Layer, layers, use_numba
+from minilstm import LSTM, Dense, Layer, layers
 from minilstm.gradcheck import Check, Report, check_layer, compare
 from minilstm.tools.gradcases import check_all
 
-with use_numba(False):
-    PLAIN = list(check_all())
-with use_numba(True):
-    KERNELS = list(check_all())
+REPORTS = list(check_all())
 X = np.random.default_rng(1).standard_normal((4, 5, 3))  # (B, T, D)
 LENGTHS = np.array([5, 0, 3, 1])
 
 
-@pytest.mark.parametrize("report", [pytest.param(r, id=f"plain: {r.what}") for r in PLAIN])
-def test_gradients_of_the_plain_functions_match_complex_step_to_1e12_and_central_differences_to_1e7(report):
-    assert_right(report)
-
-
-@pytest.mark.parametrize("report", [pytest.param(r, id=f"kernels: {r.what}") for r in KERNELS])
-def test_gradients_of_the_kernels_match_complex_step_to_1e12_and_central_differences_to_1e7(report):
-    assert_right(report)
-
-
-def assert_right(report):
+@pytest.mark.parametrize("report", [pytest.param(r, id=r.what) for r in REPORTS])
+def test_gradients_match_complex_step_to_1e12_and_central_differences_to_1e7(report):
     for check in report.checks:
         assert check.complex_step is not None, check
         assert check.complex_step <= 1e-12, check
@@ -36,7 +24,7 @@ def assert_right(report):
 
 
 def test_every_layer_of_the_library_is_checked():
-    checked = {report.what.split("(")[0] for report in PLAIN}
+    checked = {report.what.split("(")[0] for report in REPORTS}
     assert set(layers.__all__) <= checked
 
 

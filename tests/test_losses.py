@@ -86,8 +86,8 @@ def test_a_truth_of_another_shape_is_refused_rather_than_broadcast(loss):
             call(P, Y[:, 0])
 
 
-def test_shares_that_do_not_add_up_to_one_are_refused_with_the_remedy():
-    with pytest.raises(ValueError, match=r"add up to 1\.5, expected 1; .*activation='softmax'"):
+def test_probabilities_that_do_not_sum_to_one_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"sum to 1\.5, expected 1; .*activation='softmax'"):
         CategoricalCrossentropy().forward(np.array([[0.5, 1.0]]), np.array([[0.0, 1.0]]))
     with pytest.raises(ValueError, match=r"predictions have shape \(1, 2, 2\), expected \(B, K\)"):
         CategoricalCrossentropy().forward(np.full((1, 2, 2), 0.5), np.full((1, 2, 2), 0.5))

@@ -12,19 +12,21 @@ from oracles.make import CASES, FOLDER, KERAS_CASES, LOSSES, MODELS, OPTIMIZERS,
 
 from minilstm import LSTM, Sequential, use_numba
 from minilstm.activations import get_activation
+from minilstm.fast import lstm as fast_lstm
+from minilstm.fast.plan import choose
+from minilstm.layers import lstm
 from minilstm.layers.base import padding_mask
-from minilstm.layers.lstm import lstm_backward, lstm_forward
 from minilstm.losses import BinaryCrossentropy
 from minilstm.optimizers import RMSprop
 from minilstm.tools.interop import from_keras, from_torch, to_keras, to_torch
-from minilstm.training import Shard, train_step
+from minilstm.training import Shard, choose_plan, forward, train_step
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}  # of the largest entry
 LAYERS = {f"Keras: {name}": case for name, case in (CASES | KERAS_CASES).items()}
 LAYERS |= {f"PyTorch: {name}": case for name, case in CASES.items()}
 
 every_dtype = pytest.mark.parametrize("dtype", TOLERANCE)
-both_paths = pytest.mark.parametrize("numba", [True, False], ids=["kernels", "plain"])
+both_paths = pytest.mark.parametrize("twins", [False, True], ids=["textbook", "twins"])
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def load_theirs(framework, model, arrays):
             from_torch(layer, arrays, level=k)
 
 
-def check_layers(name, numbers, dtype="float64", numba=True):
+def check_layers(name, numbers, dtype="float64", twins=True):
     """With the framework's weights, outputs and gradients are the framework's."""
     framework, case, x = name.split(":")[0], LAYERS[name], numbers["x"]
     model = Sequential(copy.deepcopy(case.layers), dtype=dtype)
@@ -68,11 +70,11 @@ def check_layers(name, numbers, dtype="float64", numba=True):
     like = as_theirs(framework, model.layers)
     load_theirs(framework, model, dict(zip(like, unpack(numbers["weights"], like.values()), strict=True)))
     grads = {}
-    with use_numba(numba):
-        y, caches = model.forward(x.astype(dtype) if x.dtype.kind == "f" else x, case.lengths)
-        dx = numbers["dy"].astype(dtype)
-        for layer, cache in zip(reversed(model.layers), reversed(caches), strict=True):
-            dx, grads[layer.name] = layer.backward(dx, cache)
+    runners = choose(model.layers)[0] if twins else model.layers
+    y, caches = forward(runners, x.astype(dtype) if x.dtype.kind == "f" else x, case.lengths)
+    dx = numbers["dy"].astype(dtype)
+    for runner, cache in zip(reversed(runners), reversed(caches), strict=True):
+        dx, grads[runner.name] = runner.backward(dx, cache)
     if case.lengths is not None and y.ndim == 3:
         y = y * padding_mask(case.lengths, y.shape[1])[:, :, None]
     assert_close(y, numbers["y"], dtype)
@@ -86,7 +88,7 @@ def check_layers(name, numbers, dtype="float64", numba=True):
         assert_close(g, expected, dtype)
 
 
-def check_states(name, numbers, dtype="float64", numba=True):
+def check_states(name, numbers, dtype="float64", twins=True):
     """An LSTM that starts at a given state, and of which all is used that it gives."""
 
     def read(*names):
@@ -95,9 +97,9 @@ def check_states(name, numbers, dtype="float64", numba=True):
     layer = LSTM(3)
     layer.build(numbers["x"].shape[1:], np.random.default_rng(0), dtype)
     from_torch(layer, {name: numbers[name] for name in to_torch(layer)})
-    with use_numba(numba):
-        outputs, cache = lstm_forward(*read("x"), *layer.params.values(), *read("h0", "c0"))
-        dx, grads, dh0, dc0 = lstm_backward(*read("dy", "dh", "dc"), cache)
+    pair = fast_lstm if twins else lstm
+    outputs, cache = pair.lstm_forward(*read("x"), *layer.params.values(), *read("h0", "c0"))
+    dx, grads, dh0, dc0 = pair.lstm_backward(*read("dy", "dh", "dc"), cache)
     for got, symbol in zip((*outputs, dx, dh0, dc0), ("y", "h", "c", "dx", "dh0", "dc0"), strict=True):
         assert_close(got, numbers[symbol], dtype)
     assert_close(grads["W"].T, numbers["dweight_ih_l0"], dtype)
@@ -123,14 +125,15 @@ def check_optimizers(name, numbers, dtype="float64"):
         assert_close(p, expected, dtype)
 
 
-def check_models(name, numbers, numba=True):
+def check_models(name, numbers, twins=True):
     """The loss at each step of a training, and that it fell."""
     model = Sequential(copy.deepcopy(MODELS[name]), dtype="float64")
     from_keras(model, unpack(numbers["weights"], to_keras(model)))
-    x, y, loss, optimizer = numbers["x"], numbers["y"], BinaryCrossentropy(), RMSprop()
+    x, y, loss = numbers["x"], numbers["y"], BinaryCrossentropy()
     lengths = (x > 0).sum(axis=1)
-    with use_numba(numba):
-        losses = [train_step(model, loss, optimizer, [Shard(x, lengths, y)])[0][1] / len(y) for _ in range(STEPS)]
+    with use_numba(twins):
+        plan = choose_plan(model.layers, RMSprop())
+    losses = [train_step(plan, loss, [Shard(x, lengths, y)], model.rng)[0][1] / len(y) for _ in range(STEPS)]
     np.testing.assert_allclose(losses, numbers["losses"], rtol=1e-8, atol=0)
     assert losses[-1] < losses[0]
 
@@ -142,14 +145,14 @@ def test_all_that_is_asked_was_answered(frozen):
 @both_paths
 @every_dtype
 @pytest.mark.parametrize("name", LAYERS)
-def test_outputs_and_gradients_of_layers_are_those_of_the_frameworks(name, dtype, numba, frozen):
-    check_layers(name, frozen[name], dtype, numba)
+def test_outputs_and_gradients_of_layers_are_those_of_the_frameworks(name, dtype, twins, frozen):
+    check_layers(name, frozen[name], dtype, twins)
 
 
 @both_paths
 @every_dtype
-def test_an_lstm_started_at_a_given_state_gives_the_states_and_gradients_of_pytorch(dtype, numba, frozen):
-    check_states("", frozen["an LSTM's states"], dtype, numba)
+def test_an_lstm_started_at_a_given_state_gives_the_states_and_gradients_of_pytorch(dtype, twins, frozen):
+    check_states("", frozen["an LSTM's states"], dtype, twins)
 
 
 @every_dtype
@@ -168,8 +171,8 @@ def test_five_steps_of_each_optimiser_lead_where_those_of_keras_lead(name, dtype
 
 @both_paths
 @pytest.mark.parametrize("name", MODELS)
-def test_twenty_steps_of_training_give_the_losses_of_keras(name, numba, frozen):
-    check_models(name, frozen[name], numba)
+def test_twenty_steps_of_training_give_the_losses_of_keras(name, twins, frozen):
+    check_models(name, frozen[name], twins)
 
 
 @pytest.mark.filterwarnings("ignore")  # those of the frameworks

@@ -66,7 +66,10 @@ def test_tap_k_of_window_t_sees_step_t_stride_plus_k_dilation_minus_left_of_its_
 ):
     windows, n = Windows(size, stride, dilation, padding), np.array(lengths)
     index = np.arange(len(n) * n.max()).reshape(len(n), n.max())
-    at = windows.places(index, n)
+    frame, T_out = windows.frame(index, n, fill=-1), windows.count(int(n.max()))
+    at = np.stack([windows.tap(frame, k, T_out) for k in range(size)], axis=2)
+    inside = np.arange(n.max()) < n[:, None]
+    assert np.array_equal(windows.unframe(frame, n, n.max()), np.where(inside, index, 0))
     assert at.shape == (len(n), windows.count(int(n.max())), size)
     for b, left in enumerate(windows.left(n)):
         for t in range(windows.count(lengths[b])):

@@ -37,7 +37,7 @@ ROOTS: dict[str, verified.Roots] = {
 """What each twin stands in for; :mod:`minilstm.fast.verified` finds what that reaches."""
 
 
-def choose(layers: Sequence[Layer], optimizer: Any) -> tuple[list[Any], Any, Callable[[], Any]]:
+def choose(layers: Sequence[Layer], optimizer: Any = None) -> tuple[list[Any], Any, Callable[[], Any]]:
     """Choose a runner for each layer and for the optimiser, and what maps a function over the shards of a batch."""
     runners = [runner(layer) for layer in layers]
     stepper = optimizer_runner(optimizer)

@@ -86,16 +86,14 @@ def follow(where: str, value: Any, owner: type[Any] | None, found: dict[str, str
 
 
 def follow_class(kind: type[Any], found: dict[str, str]) -> None:
-    """Add the methods of a class, and the fields of a named tuple."""
-    where = f"{kind.__module__}.{kind.__qualname__}"
-    if short(where) in found:
-        return
-    found[short(where)] = hashed(repr(getattr(kind, "_fields", None)))
+    """Add the methods of a class."""
     for name, value in vars(kind).items():
-        value = getattr(value, "__func__", value)
-        if isinstance(value, (FunctionType, property)) and getattr(value, "__module__", kind.__module__) == kind.__module__:
-            if not isinstance(value, FunctionType) or not value.__code__.co_filename.startswith("<"):
-                follow(f"{where}.{name}", value, kind, found)
+        function = getattr(value, "__func__", value)  # of a staticmethod
+        function = function.fget if isinstance(function, property) else function
+        where = f"{kind.__module__}.{kind.__qualname__}.{name}"
+        generated = isinstance(function, FunctionType) and function.__code__.co_filename.startswith("<")
+        if isinstance(function, FunctionType) and not generated and short(where) not in found:
+            follow(where, function, kind, found)
 
 
 def follow_function(where: str, function: FunctionType, owner: type[Any] | None, found: dict[str, str]) -> None:

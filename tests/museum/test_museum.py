@@ -22,12 +22,6 @@ LIBRARY, TESTS, HERE = Path(minilstm.__file__).parent, Path(__file__).parents[1]
 FOUND = (AssertionError, ExceptionGroup, pytest.fail.Exception)  # a group is several examples that Hypothesis found
 
 
-@pytest.fixture(autouse=True)
-def plain_functions(monkeypatch):
-    """The kernels are left out: what is edited is what they have to match."""
-    monkeypatch.setenv("MINILSTM_NUMBA", "0")
-
-
 @pytest.mark.parametrize("bug", EXHIBITS)
 def test_the_bug_is_found_by_the_test_that_is_named_for_it(bug, tmp_path):
     with library(tmp_path, EXHIBITS[bug].edits), pytest.raises(FOUND):

@@ -5,8 +5,7 @@ from collections import UserDict, deque
 import numpy as np
 import pytest
 
-from minilstm import LSTM, SGD, Conv1D, Dense, Embedding, MaxPooling1D, Sequential, use_numba
-
+from minilstm import LSTM, SGD, Dense, Embedding, MaxPooling1D, Sequential
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from minilstm.tools.checks import make_rng
 from minilstm.tools.door import check_labels, one_hot
@@ -63,15 +62,6 @@ def test_layers_refuse_floating_point_numbers_that_they_are_not_made_for(dtype):
     layer.build((None, 2), RNG, dtype)  # in float16 all gradients would round to 0
     with pytest.raises(TypeError, match=r"LSTM: x is .*, expected float32 or float64"):
         layer.forward(x)
-
-
-@pytest.mark.parametrize("on", [True, False])
-@pytest.mark.parametrize("layer", [LSTM(2), Conv1D(2, 2)], ids=["LSTM", "Conv1D"])
-@pytest.mark.parametrize("index", [np.full((1, 3), 4), np.full((1, 3), 10**9), np.full((1, 3), -2)])
-def test_words_that_point_at_no_row_are_refused_before_a_kernel_reads_there(layer, index, on):
-    layer.params = {}
-    with use_numba(on), pytest.raises(ValueError, match=r"Words with index .*, but 4 rows"):
-        built(layer).forward(Words(np.ones((4, 2), np.float32), index))
 
 
 @pytest.mark.parametrize("loss", [BinaryCrossentropy(), CategoricalCrossentropy(True), MeanSquaredError()])
