@@ -38,9 +38,10 @@ from minilstm import (
     RMSprop,
     Sequential,
     Tokenizer,
+    textbook,
 )
-from minilstm.datasets import load_builtin, load_imdb
 from minilstm.arrays import Array
+from minilstm.datasets import load_builtin, load_imdb
 from minilstm.layers.base import Layer
 from minilstm.tools.interop import to_keras, to_torch
 from minilstm.training import batches
@@ -106,6 +107,17 @@ def start_minilstm(model: Sequential, size: Size) -> Start:
         return history.history["loss"][-1]
 
     return as_they_are, train
+
+
+def start_textbook(model: Sequential, size: Size) -> Start:
+    """Train as :func:`start_minilstm`, by the functions that one reads: plain NumPy, in one thread."""
+    prepare, train = start_minilstm(model, size)
+
+    def slowly(some: list[Batch]) -> float:
+        with textbook():
+            return train(some)
+
+    return prepare, slowly
 
 
 def start_torch(model: Sequential, size: Size) -> Start:
@@ -395,6 +407,7 @@ FEW = 8
 
 FRAMEWORKS = {
     "minilstm": Framework("minilstm", "minilstm", start_minilstm, True),
+    "textbook": Framework("minilstm, the textbook", "minilstm", start_textbook, False),
     "torch": Framework("PyTorch, tuned", "torch", start_torch, True),
     "torch-packed": Framework("PyTorch, packed", "torch", start_torch_packed, False, ("lstm", "bidirectional")),
     "torch-tutorial": Framework("PyTorch, as in tutorials", "torch", start_torch_tutorial, False),

@@ -1,7 +1,8 @@
-"""Time every kernel, the plain function that it replaces, and what no kernel could go below.
+"""Time every kernel, and the limit that none can go below.
 
 The limit is the time that the matrix products within take alone, each by NumPy's BLAS on one thread; a kernel without
-products has none. Times are medians in microseconds, on one thread, with arrays of the shapes that training has.
+products has none. Times are medians in microseconds, on one thread, with arrays of the shapes that training has. What
+the textbook takes is measured by compare.py.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import minilstm  # noqa: F401 - its layers register the kernels
-from minilstm.kernels import PAIRS
 from minilstm.arrays import Array
+from minilstm.fast import kernels
 from minilstm.text import TEXT_END, WORD_END
 
 EXAMPLES = """\
@@ -64,7 +64,7 @@ def text(s: Size, B: int) -> tuple[Array, Array]:
 
 def words(s: Size, B: int) -> tuple[int, Array]:
     """Count the distinct words, N, and tell which one stands where: (B, T), -1 behind the end."""
-    ids, index = PAIRS["distinct"].plain(*text(s, B), s.V)
+    ids, index = kernels.distinct(*text(s, B), s.V)
     return len(ids), index
 
 
@@ -85,7 +85,7 @@ def forward(s: Size, B: int) -> tuple[Any, ...]:
 def backward(s: Size, B: int) -> tuple[Any, ...]:
     """Make the arguments of the steps back, as after a layer that gave its last state."""
     _, _, U, zeros, _, ones, lengths, phi, sigma = arguments = forward(s, B)
-    gates, _, c = PAIRS["lstm_steps_forward"].kernel(*arguments)
+    gates, _, c = kernels.lstm_steps_forward(*arguments)
     no_steps, UT = np.empty((0, B, s.H), np.float32), np.ascontiguousarray(U.T)  # (0, B, H), (4H, H)
     return no_steps, numbers(B, s.H), zeros, gates, c, UT, ones, lengths, phi, sigma, 1e-30
 
@@ -112,7 +112,7 @@ def phrases(s: Size, B: int) -> tuple[Any, ...]:
 def phrases_back(s: Size, B: int) -> tuple[Any, ...]:
     """Make the arguments of the way back."""
     P, at, b, live, phi = arguments = phrases(s, B)
-    y = PAIRS["conv1d_windows_forward"].kernel(*arguments)
+    y = kernels.conv1d_windows_forward(*arguments)
     return P, b, numbers(*y.shape), y, at, live, phi
 
 
@@ -129,7 +129,7 @@ def pairs(s: Size, B: int) -> tuple[Array, Array]:
 
 def pairs_back(s: Size, B: int) -> tuple[Any, ...]:
     """Make the arguments of the way back."""
-    y, at_max = PAIRS["max_pool_windows_forward"].kernel(*pairs(s, B))
+    y, at_max = kernels.max_pool_windows_forward(*pairs(s, B))
     return numbers(*y.shape), at_max, B * s.T
 
 
@@ -158,17 +158,16 @@ def microseconds(function: Callable[[], Any], at_most: float = 0.5) -> float:
     return 1e6 * float(np.median(times))
 
 
-def measure(name: str, size: Size, B: int) -> tuple[float, float, float | None]:
-    """Time the kernel, its plain twin and the products alone, in microseconds; None where there are no products."""
-    case, pair = CASES[name], PAIRS[name]
+def measure(name: str, size: Size, B: int) -> tuple[float, float | None]:
+    """Time the kernel and the products alone, in microseconds; None where there are no products."""
+    case, kernel = CASES[name], getattr(kernels, name)
     arguments = case.arguments(size, B)
     with threadpool_limits(1, "blas"):
-        kernel = microseconds(lambda: pair.kernel(*arguments))
-        plain = microseconds(lambda: pair.plain(*arguments))
+        time_of_kernel = microseconds(lambda: kernel(*arguments))
         if case.products is None:
-            return kernel, plain, None
+            return time_of_kernel, None
         products = case.products(size, B)
-        return kernel, plain, microseconds(lambda: [A @ M for A, M in products])
+        return time_of_kernel, microseconds(lambda: [A @ M for A, M in products])
 
 
 def main() -> None:
@@ -176,26 +175,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kernels", nargs="+", choices=sorted(PAIRS), default=list(PAIRS), help="which (default: all)")
+    parser.add_argument("--kernels", nargs="+", choices=sorted(CASES), default=list(CASES), help="which (default: all)")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="how large (default: both)")
     parser.add_argument(
         "--rows", nargs="+", type=int, default=[16, 32], metavar="B", help="rows of a batch (default: 16 32)"
     )
     config = parser.parse_args()
-    print("| kernel | size | rows | kernel, µs | plain, µs | limit, µs | plain / kernel | kernel / limit |")
-    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for name in (name for name in config.kernels if name in CASES):
+    print("| kernel | size | rows | kernel, µs | limit, µs | kernel / limit |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    for name in config.kernels:
         for size in config.sizes:
             for B in config.rows:
-                kernel, plain, limit = measure(name, SIZES[size], B)
+                kernel, limit = measure(name, SIZES[size], B)
                 of_limit = ("", "") if limit is None else (f"{limit:,.0f}", f"{kernel / limit:.2f}")
-                print(
-                    f"| {name} | {size} | {B} | {kernel:,.0f} | {plain:,.0f} | {of_limit[0]} "
-                    f"| {plain / kernel:.1f} | {of_limit[1]} |",
-                    flush=True,
-                )
-    for name in (name for name in config.kernels if name not in CASES):
-        print(f"\n{name} is NOT TIMED: it has no entry in CASES in benchmarks/kernels.py")
+                print(f"| {name} | {size} | {B} | {kernel:,.0f} | {of_limit[0]} | {of_limit[1]} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
 from minilstm import Callback, OneCycle, Sequential, Tokenizer
-from minilstm.datasets import load_imdb
 from minilstm.arrays import Array
+from minilstm.datasets import load_imdb
 
 ALL = 25_000
 PAGES = Path(__file__).parent

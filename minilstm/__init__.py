@@ -27,7 +27,6 @@ gradient checks. Read the files in this order:
 from minilstm import callbacks, losses, optimizers
 from minilstm.callbacks import Callback, EarlyStopping, History, OneCycle
 from minilstm.fast import textbook, use_numba
-from minilstm.layers.base import Layer
 from minilstm.layers import (
     LSTM,
     Activation,
@@ -42,6 +41,7 @@ from minilstm.layers import (
     GlobalMaxPooling1D,
     MaxPooling1D,
 )
+from minilstm.layers.base import Layer
 from minilstm.model import Sequential
 from minilstm.optimizers import SGD, Adam, RMSprop
 from minilstm.text import Tokenizer, pad_sequences

@@ -98,7 +98,8 @@ def get_activation(name: str | None, symbol: str = "activation", elementwise: bo
     Raises:
         ValueError: there is none of that name; the message lists the names that exist.
     """
-    choices = [choice for choice in ACTIVATIONS if not (elementwise and choice == "softmax")]
-    if name is not None and (not isinstance(name, str) or name not in choices):
+    name = "linear" if name is None else name
+    if not isinstance(name, str) or name not in ACTIVATIONS or (elementwise and name == "softmax"):
+        choices = [choice for choice in ACTIVATIONS if not (elementwise and choice == "softmax")]
         raise ValueError(f"{symbol}={name!r} is unknown; choose one of {', '.join(map(repr, choices))}")
-    return ACTIVATIONS[name or "linear"]
+    return ACTIVATIONS[name]

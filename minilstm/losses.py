@@ -29,7 +29,7 @@ import numpy as np
 
 from minilstm.activations import sigmoid, softmax
 from minilstm.arrays import Array
-from minilstm.layers.base import FLOATS, check_arrays, is_array
+from minilstm.layers.base import FLOATS, UNSUPPORTED, check_arrays
 from minilstm.tools.checks import by_name
 
 
@@ -178,7 +178,7 @@ def get_loss(loss: str | Loss) -> Loss:
 
 def check_truth(p: Array, y: Array) -> None:
     """Raise unless p is floating-point, and y of its shape, and of its dtype unless a gradient check made p complex."""
-    if not is_array(p) or p.dtype not in FLOATS or not p.ndim or not p.size:
+    if not isinstance(p, np.ndarray) or isinstance(p, UNSUPPORTED) or p.dtype not in FLOATS or not p.ndim or not p.size:
         got = f"{p.dtype} {p.shape}" if isinstance(p, np.ndarray) else f"a {type(p).__name__}"
         raise TypeError(f"loss: predictions are {got}, expected an array (B, K) of float32 or float64, not empty")
     check_arrays("loss", p.dtype if p.dtype.kind == "f" else getattr(y, "dtype", p.real.dtype), y=(y, p.shape))

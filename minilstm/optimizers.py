@@ -71,21 +71,19 @@ class Optimizer:
         for name, p in params.items():
             if p.dtype.kind not in "fc":
                 raise TypeError(f"{name} is {p.dtype}, expected floating-point numbers; convert it with astype")
-            check_arrays("gradients", p.dtype, **{name: (grads[name], p.shape)})
+        for dtype in {p.dtype for p in params.values()}:
+            check_arrays("gradients", dtype, **{n: (grads[n], p.shape) for n, p in params.items() if p.dtype == dtype})
         scale = self.clip(grads, norm)
         self.iterations += 1
         for name, p in params.items():
-            self.update(p, grads[name] * scale if scale < 1 else grads[name], *self.slots_of(name, p))
+            slots = [self.state[slot].setdefault(name, np.zeros_like(p)) for slot in self.slots]
+            self.update(p, grads[name] * scale if scale < 1 else grads[name], *slots)
 
     def clip(self, grads: Mapping[str, Array], norm: float | None) -> float:
         """Compute the factor, at most 1, that brings the norm down to ``global_clipnorm``."""
         if self.global_clipnorm is None:
             return 1.0
         return min(1.0, self.global_clipnorm / max(self.norm(grads) if norm is None else norm, 1e-30))
-
-    def slots_of(self, name: str, p: Array) -> list[Array]:
-        """Return what is carried from step to step for the parameter p, zeros at first."""
-        return [self.state[slot].setdefault(name, np.zeros_like(p)) for slot in self.slots]
 
     def update(self, p: Array, g: Array, *slots: Array) -> None:
         """Move p and its slots, in place, by the gradient g of p."""

@@ -31,6 +31,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -57,11 +58,7 @@ BATCHES_PER_POOL = 50  # sorted by length together: more saves padding, fewer mi
 
 
 def forward(
-    layers: Sequence[Any],
-    x: Any,
-    lengths: Lengths = None,
-    train: bool = False,
-    rng: np.random.Generator | None = None,
+    layers: Sequence[Any], x: Any, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
 ) -> tuple[Any, list[Any]]:
     """Pass a batch x through all layers: the output and the caches of the layers."""
     caches = []
@@ -77,7 +74,8 @@ def backward(layers: Sequence[Any], dy: Any, caches: Sequence[Any]) -> dict[str,
     grads: dict[str, Any] = {}
     for layer, cache in zip(reversed(layers), reversed(caches), strict=True):
         dy, layer_grads = layer.backward(dy, cache)  # the chain rule: dx of this layer is dy of the one before
-        grads.update({f"{layer.name}.{name}": g for name, g in layer_grads.items()})
+        for name, g in layer_grads.items():
+            grads[f"{layer.name}.{name}"] = g
     return grads
 
 
@@ -138,15 +136,20 @@ def shards(lengths: Array, rows: Array) -> list[Array]:
     return [rows[s::S] for s in range(S)]
 
 
-def tree_sum(parts: Sequence[Any]) -> Any:
+def tree_sum(parts: Sequence[Any], add: Callable[[Any, Any], Any] = operator.add) -> Any:
     """Add up what the shards give, in the order of a binary tree: 0 + 1, 2 + 3, ..., then their sums, and so on.
 
     Rounding depends on the order, so it is fixed: whoever adds a branch of the tree, the sum is the same bit for bit.
     """
     while len(parts) > 1:
         pairs = [parts[n : n + 2] for n in range(0, len(parts), 2)]
-        parts = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
+        parts = [add(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
     return parts[0]
+
+
+def add_shards(one: tuple[Array, Any], other: tuple[Array, Any]) -> tuple[Array, dict[str, Any]]:
+    """Add the sums and the gradients of two shards."""
+    return one[0] + other[0], {name: g + other[1][name] for name, g in one[1].items()}
 
 
 def fit(
@@ -300,7 +303,7 @@ def train_step(
     Raises:
         NotFiniteError: loss or gradient is not finite. Nothing was moved; the message begins with ``context``.
     """
-    B = sum(len(shard.y) for shard in batch)
+    B = sum([len(shard.y) for shard in batch])
     seeds = rng.integers(2**63, size=len(batch))  # (shards,), for dropout
 
     def work(shard: Shard, seed: int) -> tuple[Array, dict[str, Any]]:
@@ -309,14 +312,11 @@ def train_step(
         dp = loss.backward(p, y) * y.dtype.type(len(y) / B)  # the loss is a mean over the batch, (B, K)
         return sums_of(loss, p, y), backward(plan.runners, dp, caches)
 
-    done = list(each(work, batch, seeds))
-    params = parameters(plan.layers)
-    sums = tree_sum([part for part, _ in done])  # (3,)
-    grads = {name: tree_sum([grads[name] for _, grads in done]) for name in params}
+    sums, grads = tree_sum(list(each(work, batch, seeds)), add_shards)  # (3,), and a gradient for each parameter
     norm = plan.stepper.norm(grads)
     if not math.isfinite(sums[1] + norm):
         raise NotFiniteError(f"{context}: {explain(plan.layers, plan.optimizer, loss, batch, seeds, grads)}")
-    plan.stepper.step(params, grads, norm)
+    plan.stepper.step(parameters(plan.layers), grads, norm)
     return sums, norm
 
 

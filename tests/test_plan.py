@@ -56,7 +56,9 @@ def twins(model):
 def test_layers_that_have_a_twin_run_it_unless_the_switch_is_off():
     model = make(MODELS["CNN-LSTM"]())
     assert twins(model) == [True, True, True, True, False]
-    assert str(choose_plan(model.layers, model.optimizer)).startswith("Embedding by FastEmbedding, Conv1D by FastConv1D")
+    assert str(choose_plan(model.layers, model.optimizer)).startswith(
+        "Embedding by FastEmbedding, Conv1D by FastConv1D"
+    )
     with textbook():
         assert twins(model) == [False] * 5
         with use_numba(True):
@@ -112,7 +114,9 @@ class Doubled(LSTM):
         return 2 * dx, grads
 
 
-@pytest.mark.parametrize("between", [lambda: [Doubled(3)], lambda: [Bidirectional(Doubled(3)), ]], ids=["alone", "within"])
+@pytest.mark.parametrize(
+    "between", [lambda: [Doubled(3)], lambda: [Bidirectional(Doubled(3))]], ids=["alone", "within"]
+)
 def test_a_subclass_runs_as_it_is_written_and_is_given_arrays_also_within_bidirectional(between, rng):
     x, y = texts(rng)
     model, same = make(between()), make(between())

@@ -1,4 +1,4 @@
-"""Every twin computes what its textbook computes: on random ragged batches, in every mode, and in whole steps of training.
+"""Every twin computes what its textbook computes: on ragged batches, in every mode, in whole steps of training.
 
 ``python -m minilstm.fast.verified`` runs this file, and records what the twins were verified against where it passes.
 The twins are made here whatever the records say.
@@ -181,7 +181,9 @@ def test_unique_rows_give_what_the_array_they_stand_for_gives(name, dtype, lengt
         assert_alike(dx_twin, dx, dtype, "dx")
 
 
-@pytest.mark.parametrize("name", ["LSTM tanh sigmoid", "LSTM sigmoid sigmoid", "Bidirectional concat all", "Conv1D same 1 1"])
+@pytest.mark.parametrize(
+    "name", ["LSTM tanh sigmoid", "LSTM sigmoid sigmoid", "Bidirectional concat all", "Conv1D same 1 1"]
+)
 def test_over_300_steps_a_twin_gives_what_its_textbook_gives(name, rng):
     layer = built(name, "float64", rng)
     compare(layer, rng.standard_normal((4, 300, D)), np.array([300, 0, 170, 299]), "float64")
@@ -231,7 +233,10 @@ OPTIMIZERS = {
 
 def plan_of_twins(model):
     """What fit would run, whether or not the textbook is as it was verified."""
-    runners, stepper = [twin_of(layer) for layer in model.layers], OPTIMIZER_TWINS[type(model.optimizer)](model.optimizer)
+    runners, stepper = (
+        [twin_of(layer) for layer in model.layers],
+        OPTIMIZER_TWINS[type(model.optimizer)](model.optimizer),
+    )
     for twin, following in itertools.pairwise([*runners, None]):
         if isinstance(twin, Twin):
             twin.connect(following, stepper)
@@ -256,7 +261,10 @@ def made(between, optimizer, dtype):
 def test_steps_of_training_lead_where_those_of_the_textbook_lead(name, optimizer, cores, rng, monkeypatch):
     monkeypatch.setenv("MINILSTM_THREADS", cores)
     models = [made(MODELS[name], OPTIMIZERS[optimizer], "float64") for _ in range(2)]
-    plans, generators = [plan_of_textbook(models[0]), plan_of_twins(models[1])], [np.random.default_rng(5) for _ in models]
+    plans, generators = (
+        [plan_of_textbook(models[0]), plan_of_twins(models[1])],
+        [np.random.default_rng(5) for _ in models],
+    )
     for _ in range(3):
         lengths = rng.integers(0, 13, 50)
         x, y = words(lengths, rng), rng.integers(0, 2, (50, 1)).astype("float64")
@@ -343,14 +351,20 @@ def test_words_are_numbered_as_the_textbook_numbers_them(texts):
 
 
 def test_more_words_than_the_table_of_the_kernel_begins_with_and_long_ones_are_numbered_likewise():
-    for texts in ([], [[b"%d" % (n % 4000) for n in range(5000)]], [[b"long" * 1000, b"long" * 1000 + b"er"], [b"long"]]):
+    for texts in (
+        [],
+        [[b"%d" % (n % 4000) for n in range(5000)]],
+        [[b"long" * 1000, b"long" * 1000 + b"er"], [b"long"]],
+    ):
         spelt = np.frombuffer(b"".join(b"\xff".join(words) + b"\xfe" for words in texts), np.uint8)
         for got, expected in zip(kernels.number_words(spelt), text.number_words(spelt), strict=True):
             assert np.array_equal(got, expected)
 
 
 def test_every_twin_is_tested_here():
-    tested = {type(make()).__name__ for make in LAYERS.values()} | {type(make()).__name__ for make in OPTIMIZERS.values()}
+    tested = {type(make()).__name__ for make in LAYERS.values()} | {
+        type(make()).__name__ for make in OPTIMIZERS.values()
+    }
     assert tested | {"number_words"} == set(ROOTS)
 
 

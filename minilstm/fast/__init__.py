@@ -53,5 +53,11 @@ class use_numba:  # noqa: N801 - reads as a statement
 
 
 def textbook() -> use_numba:
-    """Run the textbook, as ``use_numba(False)`` does: ``with textbook(): model.fit(...)``, to debug it or to edit it."""
+    """Switch the twins off, as ``use_numba(False)`` does, to debug or time what you read.
+
+    Example::
+
+        with textbook():
+            model.fit(x, y)
+    """
     return use_numba(False)

@@ -19,7 +19,8 @@ class FastEmbeddingCache(NamedTuple):
     """What :meth:`FastEmbedding.backward` needs."""
 
     ids: Array  # (N,): the distinct words, rising
-    index: Array  # (B, T): which of them is where, -1 at padded steps
+    index: Array  # type: ignore[assignment]  # hides tuple.index
+    # (B, T): which of them is where, -1 at padded steps
     m: Array  # (N, 1)
     shape: tuple[int, int]  # of E
 
@@ -36,7 +37,7 @@ class FastEmbedding(Twin):
     ) -> tuple[Any, FastEmbeddingCache]:
         """Look up the vectors of token ids x (B, T). Cost: B T + V steps, and N D copies."""
         E = self.layer.params["E"]
-        check_input(self.layer, x, lengths, "B T", kind="iu")
+        check_input(self.layer, x, lengths, "B T", "E", kind="iu")
         check_tokens(zero_padding(x, lengths), len(E))  # the kernel relies on it
         full = np.full(len(x), x.shape[1]) if lengths is None else lengths  # (B,)
         ids, index = kernels.distinct(np.ascontiguousarray(x, np.int64), full, len(E))  # (N,), (B, T)

@@ -317,7 +317,9 @@ def conv1d_windows_forward(P: Array, at: Array, b: Array, n_windows: Array, acti
 
 
 @compiled
-def conv1d_windows_backward(dP: Array, db: Array, dy: Array, y: Array, at: Array, n_windows: Array, activation: int) -> None:
+def conv1d_windows_backward(
+    dP: Array, db: Array, dy: Array, y: Array, at: Array, n_windows: Array, activation: int
+) -> None:
     """Undo :func:`conv1d_windows_forward`: add to dP (N, K, F) and db (F,), in place."""
     dz, slope = np.empty(db.size, dy.dtype), _slope_of(activation, dy.dtype.type)  # (F,)
     for r in range(n_windows.size):

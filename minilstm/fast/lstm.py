@@ -1,8 +1,8 @@
 """The twins of LSTM and Bidirectional.
 
-x W + b in (1) needs no earlier step, so it is computed for all vectors beforehand: a table P (N, 4H) with a row for each
-distinct word (``rows.py``), or for each of B T positions of an array. The loop over time reads, at step t of batch row
-b, the row index[t, b] of P. Backward sums the dz of a word in dP, which (1') takes in place of dz.
+x W + b in (1) needs no earlier step, so it is computed for all vectors beforehand: a table P (N, 4H) with a row for
+each distinct word (``rows.py``), or for each of B T positions of an array. The loop over time reads, at step t of batch
+row b, the row index[t, b] of P. Backward sums the dz of a word in dP, which (1') takes in place of dz.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class FastLSTMCache(NamedTuple):
     """What :func:`lstm_backward` needs. Time comes first, so that one step is one block of memory."""
 
     table: Array  # (N, D): the vectors read, x ⊙ m_x
-    index: Array  # (T, B): which of them at each step
+    index: Array  # type: ignore[assignment]  # hides tuple.index
+    # (T, B): which of them at each step
     words: Array | None  # (B, T): the index of x where it was UniqueRows
     gates: Array  # (T, B, 4H): i, f, g, o of every step
     h: Array  # (T+1, B, H): h[t] is the state before step t
@@ -135,7 +136,7 @@ class FastLSTM(Twin):
         """Read x (B, T, D)."""
         layer, (W, U, b) = self.layer, (self.layer.params[name] for name in "WUb")
         if not isinstance(x, UniqueRows):
-            check_input(layer, x, lengths, "B T D", len(W))
+            check_input(layer, x, lengths, "B T D", "W U b")
         B, _, D = x.shape
         zeros, masks = np.zeros((B, layer.units), U.dtype), layer.draw_masks(B, D, train, rng)  # (B, H)
         x = flip_any(x, lengths) if layer.go_backwards else x
@@ -147,7 +148,9 @@ class FastLSTM(Twin):
     def backward(self, dy: Array, cache: FastLSTMCache) -> tuple[Any, Arrays]:
         """Give dx and the gradients of W, U, b."""
         layer, zeros = self.layer, np.zeros_like(cache.h[0])  # (B, H)
-        dx, grads, _, _ = lstm_backward(*((dy, zeros) if layer.return_sequences else (None, dy)), zeros, cache)
+        dx, grads, _, _ = (
+            lstm_backward(dy, zeros, zeros, cache) if layer.return_sequences else lstm_backward(None, dy, zeros, cache)
+        )
         return (flip_any(dx, cache.lengths) if layer.go_backwards else dx), grads
 
 

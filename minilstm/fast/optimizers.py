@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from minilstm.arrays import Array, Arrays
 from minilstm.fast import kernels
 from minilstm.fast.rows import RowGradient
@@ -27,7 +29,7 @@ class FastOptimizer:
         scale = optimizer.clip(grads, norm)
         optimizer.iterations += 1
         for name, p in params.items():
-            g, slots = grads[name], optimizer.slots_of(name, p)
+            g, slots = grads[name], [optimizer.state[s].setdefault(name, np.zeros_like(p)) for s in optimizer.slots]
             if isinstance(g, RowGradient):
                 self.update_rows(p, g.index, g.rows * scale if scale < 1 else g.rows, *slots)
             else:

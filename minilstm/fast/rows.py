@@ -17,7 +17,7 @@ for padding, a row of zeros that is never read.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,7 +25,8 @@ from minilstm.arrays import Array, Lengths
 from minilstm.layers.base import flip, zero_padding
 
 
-class UniqueRows(NamedTuple):
+@dataclass(frozen=True)
+class UniqueRows:
     """An array (B, T, D) in which equal vectors are kept once: x[b, t] = table[index[b, t]]."""
 
     table: Array  # (N, D)
@@ -46,13 +47,14 @@ class UniqueRows(NamedTuple):
         return UniqueRows(self.table, flip(self.index, lengths))
 
 
-class RowGradient(NamedTuple):
+@dataclass(frozen=True)
+class RowGradient:
     """The gradient of a matrix (V, D) of which only some rows were used; that of all others is 0."""
 
     index: Array  # (N,): which rows, each once, rising
     rows: Array  # (N, D): their gradients
 
-    def __add__(self, other: Any) -> RowGradient:
+    def __add__(self, other: RowGradient) -> RowGradient:
         """Add the gradient of another shard."""
         index = np.union1d(self.index, other.index)  # (N,)
         rows = np.zeros((len(index), self.rows.shape[1]), self.rows.dtype)  # (N, D)
@@ -64,6 +66,6 @@ class RowGradient(NamedTuple):
 def as_rows(x: Array | UniqueRows, lengths: Lengths) -> tuple[Array, Array]:
     """Give table (N, D) and index (B, T) of (1), also for an array (B, T, D), with zeros at padded steps."""
     if isinstance(x, UniqueRows):
-        return x
+        return x.table, x.index
     B, T, D = x.shape
     return zero_padding(x, lengths).reshape(B * T, D), np.arange(B * T).reshape(B, T)

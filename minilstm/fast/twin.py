@@ -21,7 +21,7 @@ class Twin:
     takes_rows = False
     reaches: ClassVar[tuple[tuple[Any, str], ...]] = ()  # methods that the layer calls on its attributes
 
-    def __init__(self, layer: Any, runner: Callable[[Any], Any]) -> None:  # noqa: ARG002 - for layers within layers
+    def __init__(self, layer: Any, runner: Callable[[Any], Any]) -> None:
         self.layer = layer
 
     @property

@@ -32,10 +32,17 @@ Roots = Sequence[tuple[Any, str]]
 """Where to begin: a class or module, and the name of one of its functions."""
 
 RECORDS = Path(__file__).with_name("verified.json")
-PACKAGE = __name__.partition(".")[0]
+PACKAGE = "minilstm"
 NOT_LESSON = tuple(f"{PACKAGE}.{room}" for room in ("fast", "tools", "datasets", "callbacks"))
 OTHERS = {"numpy", "typing", *sys.stdlib_module_names}  # packages that are not followed
-IGNORED = ("annotation", "returns", "type_comment", "type_params", "kind", "ctx")  # fields without effect, or of one version
+IGNORED = (
+    "annotation",
+    "returns",
+    "type_comment",
+    "type_params",
+    "kind",
+    "ctx",
+)  # fields without effect, or of one version
 CONSTANTS = (bool, int, float, str, bytes, tuple, list, dict)
 
 
@@ -68,9 +75,9 @@ def follow(where: str, value: Any, owner: type[Any] | None, found: dict[str, str
     """Add a value, which was found under the name ``where``, and everything it reaches."""
     value = value.fget if isinstance(value, property) else value
     module = getattr(value, "__module__", None) or type(value).__module__
-    if isinstance(value, ModuleType) or module.partition(".")[0] in OTHERS or module.startswith(NOT_LESSON):
-        if not isinstance(value, CONSTANTS):
-            return
+    elsewhere = isinstance(value, ModuleType) or module.partition(".")[0] in OTHERS or module.startswith(NOT_LESSON)
+    if elsewhere and not isinstance(value, CONSTANTS):
+        return
     if isinstance(value, type):
         follow_class(value, found)
     elif isinstance(value, FunctionType):
@@ -142,32 +149,32 @@ def known(code: CodeType, module: str) -> tuple[str, tuple[str, ...]]:
 
 def names_in(code: CodeType) -> set[str]:
     """Collect the names of globals and attributes that some code uses, with the functions within it."""
-    return set(code.co_names).union(*(names_in(part) for part in code.co_consts if isinstance(part, CodeType)))
+    return {name for part in codes_in(code) for name in part.co_names}
 
 
 def read(module: str) -> tuple[set[CodeType], dict[str, str]]:
     """Read the file of a module: the bytecode of its functions, and their digests by name."""
     spec = importlib.util.find_spec(module) if module.partition(".")[0] == PACKAGE else None
     loader: Any = spec.loader if spec else None
-    if not hasattr(loader, "get_source") or not (source := loader.get_source(module)):
-        return set(), {}
-    return parsed(module, source)
+    source = loader.get_source(module) if hasattr(loader, "get_source") else None
+    return parsed(source, loader.get_code(module)) if source else (set(), {})
 
 
 @functools.cache
-def parsed(module: str, source: str) -> tuple[set[CodeType], dict[str, str]]:
-    """Compile and parse the source of a module."""
-    loader: Any = importlib.util.find_spec(module).loader  # type: ignore[union-attr] - read found it
-    codes: set[CodeType] = set()
-    stack = [loader.get_code(module)]
-    while stack:
-        code = stack.pop()
-        codes.add(code)
-        stack += [part for part in code.co_consts if isinstance(part, CodeType)]
+def parsed(source: str, code: CodeType) -> tuple[set[CodeType], dict[str, str]]:
+    """Take the source of a module and its bytecode apart."""
     texts: dict[str, str] = {}
     for name, node in functions_of(ast.parse(source)):
         texts[name] = texts.get(name, "") + canonical(node)  # the getter and the setter of a property share a name
-    return codes, {name: hashed(text) for name, text in texts.items()}
+    return set(codes_in(code)), {name: hashed(text) for name, text in texts.items()}
+
+
+def codes_in(code: CodeType) -> Iterator[CodeType]:
+    """Find all functions within some code."""
+    yield code
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from codes_in(part)
 
 
 def functions_of(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.AST]]:

@@ -30,7 +30,8 @@ class FastConv1DCache(NamedTuple):
     """What :func:`conv1d_backward` needs."""
 
     table: Array  # (N, D): the vectors of x
-    index: Array  # (B, T): which of them is where
+    index: Array  # type: ignore[assignment]  # hides tuple.index
+    # (B, T): which of them is where
     at: Array  # (B, T_out, K): which of them each tap sees, -1 for none
     n_windows: Array  # (B,): how many windows each row has
     words: bool  # whether x was UniqueRows
@@ -81,7 +82,7 @@ class FastConv1D(Twin):
         """Compute y (B, T_out, F) from x (B, T, D)."""
         layer, W, b = self.layer, self.layer.params["W"], self.layer.params["b"]
         if not isinstance(x, UniqueRows):
-            check_input(layer, x, lengths, "B T D", W.shape[1])
+            check_input(layer, x, lengths, "B T D", "W b")
         return conv1d_forward(x, W, b, lengths, layer.windows, layer.activation)
 
     def backward(self, dy: Array, cache: FastConv1DCache) -> tuple[Any, Arrays]:
@@ -141,8 +142,9 @@ class FastGlobalMaxPooling1D(Twin):
         check_input(self.layer, x, lengths, "B T D")
         B, T, D = x.shape
         at = np.arange(1, B * T + 1, dtype=np.int32).reshape(B, T)  # (B, T)
-        at = (zero_padding(at, lengths) - 1).reshape(B, 1, T)  # (B, 1, T), -1 at padded steps
-        y, at_max = kernels.max_pool_windows_forward(np.ascontiguousarray(x).reshape(B * T, D), at)  # (B, 1, D) each
+        at = zero_padding(at, lengths) - 1  # (B, T), -1 at padded steps
+        rows = np.ascontiguousarray(x).reshape(B * T, D)  # (B*T, D)
+        y, at_max = kernels.max_pool_windows_forward(rows, at.reshape(B, 1, T))  # (B, 1, D) each
         return y[:, 0], FastMaxPoolCache(at_max, y, T)
 
     def backward(self, dy: Array, cache: FastMaxPoolCache) -> tuple[Array, Arrays]:

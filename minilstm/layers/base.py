@@ -112,43 +112,46 @@ def flip(x: Array, lengths: Lengths) -> Array:
 
 
 FLOATS = ("float32", "float64", "complex64", "complex128")  # the complex ones are those of gradient checks
+UNSUPPORTED = (np.ma.MaskedArray, np.matrix)  # arrays that do not compute as arrays do
 
 
-def is_array(x: Any) -> bool:
-    """Tell whether x is an array that computes as arrays do, unlike a matrix or a masked array."""
-    return isinstance(x, np.ndarray) and not isinstance(x, (np.ma.MaskedArray, np.matrix))
+def check_input(layer: Layer, x: Any, lengths: Lengths, axes: str, params: str = "", kind: str = "fc") -> list[Array]:
+    """Check a layer's input and return the parameters that it names, such as "W U b".
 
-
-def check_input(
-    layer: Layer, x: Any, lengths: Lengths, axes: str, features: int | None = None, kind: str = "fc"
-) -> None:
-    """Check a layer's input: its axes, such as "B T D", the size of the last one, its dtype, and its lengths.
-
-    ``kind`` is "fc" for floating-point numbers, in the dtype of the parameters, and "iu" for token ids.
+    Args:
+        layer: a built layer. The number of features that x must have is the last but one axis of its first parameter.
+        x: the input.
+        lengths: the lengths of its rows.
+        axes: those that x must have, such as "B T D".
+        params: the names of the layer's parameters.
+        kind: "fc" for floating-point numbers, in the dtype of the parameters, or "iu" for token ids.
 
     Raises:
         TypeError: x is not an array, or has another dtype.
-        ValueError: x has another number of axes or features, or ``lengths`` does not fit x.
+        ValueError: x has another number of axes or features, ``lengths`` does not fit x, or the layer was not built.
     """
     who, names = type(layer).__name__, axes.split()
+    if params and not layer.params:
+        raise ValueError(f"{who}: no parameters yet; call build(shape_in, rng, dtype) first, or add it to a model")
+    arrays = list(map(layer.params.__getitem__, params.split()))
+    features = arrays[0].shape[-2] if arrays and kind != "iu" else None
     expected = f"({', '.join(names[:-1])}, {names[-1] if features is None else features})"
-    if not is_array(x):
+    if not isinstance(x, np.ndarray) or isinstance(x, UNSUPPORTED):
         raise TypeError(f"{who}: x is a {type(x).__name__}, expected an array {expected}; use np.asarray(x)")
     if x.ndim != len(names) or (features is not None and x.shape[-1] != features):
         raise ValueError(f"{who}: x has shape {x.shape}, expected {expected}")
     if x.dtype.kind not in kind or (kind != "iu" and x.dtype not in FLOATS):
         wanted = "token ids, an integer array" if kind == "iu" else "float32 or float64"
         raise TypeError(f"{who}: x is {x.dtype}, expected {wanted} {expected}; convert it with x.astype")
-    for name, p in layer.params.items() if kind != "iu" else ():
-        if p.dtype != x.dtype:
-            raise TypeError(
-                f"{who}: x is {x.dtype}, but {name} is {p.dtype}; "
-                f"convert it with x.astype(np.{p.dtype}), or build the layer with dtype {x.dtype}"
-            )
+    if features is not None and arrays[0].dtype != x.dtype:
+        raise TypeError(
+            f"{who}: x is {x.dtype}, but {params.split()[0]} is {arrays[0].dtype}; "
+            f"convert it with x.astype(np.{arrays[0].dtype}), or build the layer with dtype {x.dtype}"
+        )
     if lengths is None or names[1] != "T":
-        return
+        return arrays
     B, T = x.shape[:2]
-    if not is_array(lengths) or lengths.dtype != np.int64:
+    if not isinstance(lengths, np.ndarray) or isinstance(lengths, UNSUPPORTED) or lengths.dtype != np.int64:
         raise TypeError(
             f"{who}: lengths must be an int64 array ({B},) or None, got {lengths!r}; use np.asarray(..., int)"
         )
@@ -159,6 +162,7 @@ def check_input(
             f"{who}: lengths go from {lengths.min()} to {lengths.max()}, expected 0 to T = {T}; "
             "a length counts the steps of a row before its padding"
         )
+    return arrays
 
 
 def check_arrays(who: str, dtype: npt.DTypeLike, **arrays: tuple[Any, tuple[int, ...]]) -> None:
@@ -169,21 +173,12 @@ def check_arrays(who: str, dtype: npt.DTypeLike, **arrays: tuple[Any, tuple[int,
         ValueError: it has another shape.
     """
     for symbol, (array, shape) in arrays.items():
-        if not is_array(array):
+        if not isinstance(array, np.ndarray) or isinstance(array, UNSUPPORTED):
             raise TypeError(f"{who}: {symbol} is a {type(array).__name__}, expected an array {shape} of {dtype}")
         if array.shape != shape:
             raise ValueError(f"{who}: {symbol} has shape {array.shape}, expected {shape}")
         if array.dtype != dtype:
             raise TypeError(f"{who}: {symbol} is {array.dtype}, expected {dtype}; convert it with {symbol}.astype")
-
-
-def check_built(layer: Layer, *names: str) -> list[Array]:
-    """Return the named parameters; raise a ValueError where the layer has not been built."""
-    if not layer.params:
-        raise ValueError(
-            f"{type(layer).__name__}: no parameters yet; call build(shape_in, rng, dtype) first, or add it to a model"
-        )
-    return [layer.params[name] for name in names]
 
 
 def check_steps(who: str, shape_in: Shape) -> tuple[int | None, int]:

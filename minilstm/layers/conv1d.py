@@ -28,7 +28,7 @@ import numpy.typing as npt
 from minilstm.activations import Activation, get_activation
 from minilstm.arrays import Array, Arrays, Lengths, Shape
 from minilstm.initializers import glorot_uniform
-from minilstm.layers.base import Layer, check_arrays, check_built, check_input, check_steps, zero_padding
+from minilstm.layers.base import Layer, check_arrays, check_input, check_steps, zero_padding
 from minilstm.layers.windows import Windows
 from minilstm.tools.checks import check_choice, check_positive
 
@@ -120,8 +120,7 @@ class Conv1D(Layer):
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Array, Conv1DCache]:
         """Compute y (B, T_out, F) from x (B, T, D)."""
-        W, b = check_built(self, "W", "b")
-        check_input(self, x, lengths, "B T D", W.shape[1])
+        W, b = check_input(self, x, lengths, "B T D", "W b")
         return conv1d_forward(x, W, b, lengths, self.windows, self.activation)
 
     def backward(self, dy: Array, cache: Conv1DCache) -> tuple[Array, Arrays]:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from minilstm.activations import Activation, get_activation
 from minilstm.arrays import Array, Arrays, Lengths, Shape
 from minilstm.initializers import glorot_uniform
-from minilstm.layers.base import Layer, check_arrays, check_built, check_input, zero_padding
+from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
 from minilstm.tools.checks import check_positive
 
 
@@ -93,9 +93,8 @@ class Dense(Layer):
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Array, DenseCache]:
         """Compute y (B, H) from x (B, D), or y (B, T, H) from x (B, T, D)."""
-        W, b = check_built(self, "W", "b")
         steps = np.ndim(x) == 3
-        check_input(self, x, lengths, "B T D" if steps else "B D", len(W))
+        W, b = check_input(self, x, lengths, "B T D" if steps else "B D", "W b")
         return dense_forward(x, W, b, lengths if steps else None, self.activation)
 
     def backward(self, dy: Array, cache: DenseCache) -> tuple[Array, Arrays]:

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from minilstm.arrays import Array, Arrays, Lengths, Shape
 from minilstm.initializers import uniform
-from minilstm.layers.base import Layer, check_arrays, check_built, check_input, zero_padding
+from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
 from minilstm.layers.dropout import dropout_mask
 from minilstm.tools.checks import check_number, check_positive
 
@@ -98,15 +98,14 @@ class Embedding(Layer):
 
     def draw_mask(self, train: bool, rng: np.random.Generator | None) -> Array:
         """Draw m (V, 1); ones where nothing is to be hidden."""
-        E = self.params["E"]
-        return dropout_mask((len(E), 1), self.dropout if train else 0, E.real.dtype, rng)
+        shape, dtype = (self.input_dim, 1), self.params["E"].real.dtype
+        return dropout_mask(shape, self.dropout, dtype, rng) if train and self.dropout else np.ones(shape, dtype)
 
     def forward(
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
     ) -> tuple[Any, EmbeddingCache]:
         """Look up the vectors of the token ids x (B, T)."""
-        (E,) = check_built(self, "E")
-        check_input(self, x, lengths, "B T", kind="iu")
+        (E,) = check_input(self, x, lengths, "B T", "E", kind="iu")
         x = zero_padding(x, lengths).astype(np.int64)  # (B, T), a copy
         check_tokens(x, len(E))
         return embedding_forward(x, E, lengths, self.draw_mask(train, rng))

@@ -48,8 +48,9 @@ class Flatten(Layer):
         """Make nothing for samples of shape (T, D); the output is (T D,)."""
         if len(shape_in) != 2 or shape_in[0] is None or shape_in[1] is None:
             raise ValueError(
-                f"Flatten: a sample has shape {shape_in}, expected (T, D) with both known. Give Embedding an input_length "
-                "(and no mask_zero) and pad texts to it with pad_sequences; or use GlobalMaxPooling1D, for any length"
+                f"Flatten: a sample has shape {shape_in}, expected (T, D) with both known. Give Embedding an "
+                "input_length (and no mask_zero) and pad texts to it with pad_sequences; or use GlobalMaxPooling1D, "
+                "which takes any length"
             )
         return (shape_in[0] * shape_in[1],)
 

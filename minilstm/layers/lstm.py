@@ -46,7 +46,7 @@ import numpy.typing as npt
 from minilstm.activations import Activation, get_activation
 from minilstm.arrays import Array, Arrays, Lengths, Shape
 from minilstm.initializers import glorot_uniform, orthogonal
-from minilstm.layers.base import Layer, check_arrays, check_built, check_input, check_steps, flip, zero_padding
+from minilstm.layers.base import Layer, check_arrays, check_input, check_steps, flip, zero_padding
 from minilstm.layers.dropout import dropout_mask
 from minilstm.tools.checks import check_number, check_positive, check_tuple
 
@@ -206,8 +206,7 @@ class LSTM(Layer):
         initial_state: tuple[Array, Array] | None = None,
     ) -> tuple[Any, LSTMCache]:
         """Read x (B, T, D) from ``initial_state`` (h0, c0), (B, H) each, zeros by default."""
-        W, U, b = check_built(self, "W", "U", "b")
-        check_input(self, x, lengths, "B T D", len(W))
+        W, U, b = check_input(self, x, lengths, "B T D", "W U b")
         (B, _, D), H = x.shape, self.units
         zeros = np.zeros((B, H), x.dtype)  # (B, H)
         h0, c0 = (zeros, zeros) if initial_state is None else check_tuple("initial_state", initial_state, "h0, c0")

@@ -70,7 +70,7 @@ def average_pool_backward(dy: Array, cache: PoolCache) -> tuple[Array, Arrays]:
 def steps_seen(x: Array, lengths: Lengths, windows: Windows) -> Array:
     """Count the steps of x (B, T, D) that each window sees: n (B, T_out, 1), 0 for those that lie in the padding."""
     inside = windows.frame(np.ones_like(x[..., :1].real), lengths)  # (B, T_frame, 1)
-    return sum(windows.tap(inside, k, windows.count(x.shape[1])) for k in range(windows.size))
+    return np.sum([windows.tap(inside, k, windows.count(x.shape[1])) for k in range(windows.size)], axis=0)
 
 
 class PoolCache(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from minilstm.layers.base import Layer
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Dropout, Embedding, Flatten, MaxPooling1D
+from minilstm.layers.base import Layer
 from minilstm.model import Sequential
 from minilstm.optimizers import RMSprop
 

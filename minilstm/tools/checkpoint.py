@@ -3,8 +3,8 @@
 A checkpoint is a model file (:mod:`minilstm.tools.saving`) with more in it, under "training": what the optimiser
 carries from step to step, where in which epoch the run stood, the random numbers at that moment and at the start of
 the epoch, which decide the order of its batches, the numbers of the epochs so far, the state of the other callbacks,
-and a fingerprint of all that the run depends on. What is computed from the same numbers in the same order comes out
-the same, so the run that goes on ends bit for bit where the one that was never killed ends.
+which twins of ``fast/`` ran, and a fingerprint of all that the run depends on. What is computed from the same numbers
+in the same order comes out the same, so the run that goes on ends bit for bit where the one that was never killed ends.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from tqdm import tqdm
 
-from minilstm.callbacks import Callback
 from minilstm.arrays import Array, Arrays
+from minilstm.callbacks import Callback
 from minilstm.tools import files, saving
 from minilstm.tools.checks import check_positive
 from minilstm.tools.door import Rows
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 PLACE = {"epoch": int, "batch": int, "sums": np.ndarray, "norms": float, "logs": dict, "rng_state": dict}  # of a Run
 KINDS = {
-    "fingerprint": dict, "epochs": int, "done": bool, "stop": bool, "place": dict, "rng": dict, "optimizer": dict,
-    "callbacks": list,
+    "fingerprint": dict, "plan": str, "epochs": int, "done": bool, "stop": bool, "place": dict, "rng": dict,
+    "optimizer": dict, "callbacks": list,
 }  # fmt: skip
 
 
@@ -131,6 +131,7 @@ class ModelCheckpoint(Callback):
         arrays: Arrays = {}
         training = {
             "fingerprint": self.fingerprint,
+            "plan": run.plan,
             "epochs": run.epochs,
             "done": run.done,
             "stop": run.model.stop_training,
@@ -148,7 +149,7 @@ class ModelCheckpoint(Callback):
         if saving.TRAINING not in about:
             raise ValueError(f"{self.path} holds a model but no checkpoint; give ModelCheckpoint a path of its own")
         try:
-            training = unpack(about[saving.TRAINING], tensors)
+            training = {"plan": "", **unpack(about[saving.TRAINING], tensors)}  # older checkpoints have no plan
             saving.parts("the checkpoint", training, KINDS)
             saving.parts("its place", training["place"], PLACE)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -173,6 +174,13 @@ class ModelCheckpoint(Callback):
         place = training["place"]
         if self.params["verbose"]:
             print(f"going on from {self.path}, at {progress(place)}", flush=True)
+        if training["plan"] not in ("", run.plan):
+            print(
+                f"{self.path} was trained by another plan ({training['plan']}) than now ({run.plan}), so the results "
+                "will agree with those of one run up to rounding, not bit for bit",
+                file=sys.stderr,
+                flush=True,
+            )
         if place["batch"]:  # for what a callback prepares there; what it changes is restored below
             run.call("on_epoch_begin", place["epoch"], {})
         try:

@@ -10,6 +10,7 @@ import numpy as np
 
 T = TypeVar("T")
 
+
 def check_tuple(symbol: str, value: Any, parts: str) -> tuple[Any, ...]:
     """Return ``value``, or raise a TypeError unless it is a tuple (or list) of the parts named."""
     if not isinstance(value, (tuple, list)) or len(value) != len(parts.split(", ")):

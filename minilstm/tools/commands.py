@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from minilstm.arrays import Array
 from minilstm.callbacks import Callback, EarlyStopping
 from minilstm.datasets import download_imdb, load_builtin, load_imdb
 from minilstm.datasets.own import FORMATS, Row, load_own, read_text
-from minilstm.arrays import Array
 from minilstm.model import Sequential
 from minilstm.text import Tokenizer, pad_sequences
 from minilstm.tools.architectures import make_classifier

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilstm.arrays import Array, Arrays, Lengths
-from minilstm.layers.base import Layer, padding_mask
 from minilstm.layers import LSTM, Bidirectional, Embedding
+from minilstm.layers.base import Layer, padding_mask
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam, Optimizer, global_norm

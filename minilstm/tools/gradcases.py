@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from minilstm.activations import softmax
-from minilstm.gradcheck import Report, check_layer, check_loss, check_model, compare
 from minilstm.arrays import Array, Arrays, Lengths
+from minilstm.gradcheck import Report, check_layer, check_loss, check_model, compare
 from minilstm.layers import (
     LSTM,
     Activation,

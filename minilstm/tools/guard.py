@@ -60,9 +60,7 @@ def explain(
     return f"the gradient of {worst}, in {layer.name}, is too large to be added up. {why}"
 
 
-def retrace(
-    layers: Sequence[Layer], optimizer: Optimizer | None, loss: Loss, shard: Shard, seed: int
-) -> str | None:
+def retrace(layers: Sequence[Layer], optimizer: Optimizer | None, loss: Loss, shard: Shard, seed: int) -> str | None:
     """Go forward and backward as the step did, and name the first number that is not finite."""
     y: Any = shard.x
     lengths, rng, caches = shard.lengths, np.random.default_rng(seed), []
@@ -81,7 +79,8 @@ def retrace(
         wrong = [name for name, g in {**grads, "x": np.zeros(0) if dy is None else dy}.items() if not finite(g)]
         if wrong:
             which = " and ".join(f"d{name}" for name in wrong)
-            return f"going backward, {layer.name} made NaN or infinity, in {which}. {cause(layers, optimizer, layer, shard.x)}"
+            why = cause(layers, optimizer, layer, shard.x)
+            return f"going backward, {layer.name} made NaN or infinity, in {which}. {why}"
     return None
 
 

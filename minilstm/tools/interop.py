@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 
 from minilstm.arrays import Array, Arrays
-from minilstm.layers.base import Layer
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Embedding
+from minilstm.layers.base import Layer
 from minilstm.model import Sequential
 from minilstm.tools.door import as_array, finite, plain
 

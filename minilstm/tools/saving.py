@@ -24,8 +24,8 @@ import numpy as np
 
 from minilstm import layers
 from minilstm.arrays import Array, Arrays
-from minilstm.layers.base import Layer
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Embedding
+from minilstm.layers.base import Layer
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from minilstm.optimizers import SGD, Adam, RMSprop
 from minilstm.text import Tokenizer

@@ -104,7 +104,9 @@ EXHIBITS = {
     "the backward states are not turned round again": runs(
         "r = flip(r, lengths) if", "r = r if", found_by=RUNS + "test_with_all_states_both_runs_meet_at_each_word"
     ),
-    "the backward run learns nothing": runs("return dx, both(grads_f, grads_r)", "return dx, both(grads_f, {n: 0 * g for n, g in grads_r.items()})"),
+    "the backward run learns nothing": runs(
+        "both(grads_f, grads_r)", "both(grads_f, {n: 0 * g for n, g in grads_r.items()})"
+    ),
     "one run's gradient overwrites what the other needs": runs(
         "return dy * r, dy * f", "return np.multiply(dy, r, out=dy), dy * f",
         found_by=GRADIENTS + "[Bidirectional, all states]",
@@ -117,7 +119,8 @@ EXHIBITS = {
         found_by=GRADIENTS + "[Embedding]",
     ),
     "a word that is hidden learns all the same": planted(
-        "layers/embedding.py", "zero_padding(dy, lengths) * m[x])", "zero_padding(dy, lengths))", found_by=GRADIENTS + "[Embedding with dropout]"
+        "layers/embedding.py", "zero_padding(dy, lengths) * m[x])", "zero_padding(dy, lengths))",
+        found_by=GRADIENTS + "[Embedding with dropout]",
     ),
     "negative tokens are read from the end": planted(
         "layers/embedding.py", "x.size and (x.min() < 0 or x.max() >= V)", "x.size and x.max() >= V",

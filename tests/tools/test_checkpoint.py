@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from minilstm import (
     RMSprop,
     Sequential,
     Tokenizer,
+    use_numba,
 )
 from minilstm.callbacks import Progress
 from minilstm.tools import cli, commands, files
@@ -563,3 +565,32 @@ def test_options_that_do_not_fit_are_wrong_usage(wrong, tmp_path, monkeypatch, c
     with pytest.raises(SystemExit, match="2"):
         cli.main([*TRAIN, "--out", "m.safetensors", *wrong])
     assert "--checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["twins first", "textbook first"])
+def test_going_on_with_another_plan_is_said_since_it_ends_alike_up_to_rounding_only(path, first, capsys):
+    whole, model = small(), small()
+    fit(whole)
+    with use_numba(not first):
+        cut(path, 5)
+    assert capsys.readouterr().err == ""
+    with use_numba(first):
+        fit(model, ModelCheckpoint(path, resume=True))
+    (line,) = capsys.readouterr().err.splitlines()
+    plans = "(Embedding by FastEmbedding, Dropout, LSTM by FastLSTM, Dense, Adam by FastAdam)"
+    assert line.startswith(f"{path} was trained by another plan ")
+    assert plans in line
+    assert "(Embedding, Dropout, LSTM, Dense, Adam)" in line
+    assert line.endswith("up to rounding, not bit for bit")
+    for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_checkpoint_of_the_first_edition_goes_on(path, capsys):
+    shutil.copy(Path(__file__).parent / "first_edition" / "checkpoint.safetensors", path)
+    whole, model = small(), small(1)
+    fit(whole)
+    fit(model, ModelCheckpoint(path, resume=True))
+    for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert capsys.readouterr().err == ""

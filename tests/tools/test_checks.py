@@ -5,7 +5,7 @@ from collections import UserDict, deque
 import numpy as np
 import pytest
 
-from minilstm import LSTM, SGD, Dense, Embedding, MaxPooling1D, Sequential
+from minilstm import LSTM, SGD, Conv1D, Dense, Embedding, MaxPooling1D, Sequential
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from minilstm.tools.checks import make_rng
 from minilstm.tools.door import check_labels, one_hot

@@ -4,6 +4,7 @@ import copy
 import functools
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -449,3 +450,11 @@ def test_a_model_inside_a_model_inside_a_model_is_refused():
     about["layers"][0]["call"] = call
     with pytest.raises(ValueError, match="class='Bidirectional' is unknown; choose one of 'LSTM'"):
         rebuild(about, {})
+
+
+def test_a_model_of_the_first_edition_loads_and_predicts_the_same():
+    model = Sequential.load(Path(__file__).parent / "first_edition" / "model.safetensors")
+    rng = np.random.default_rng(0)
+    x = [rng.integers(1, 20, rng.integers(1, 12)) for _ in range(60)]
+    np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], model.metadata["predictions"], atol=1e-6)
+    assert model.tokenizer.texts_to_sequences(["a bad film"]) == [[1, 3, 2]]
