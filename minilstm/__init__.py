@@ -1,27 +1,23 @@
 """minilstm: LSTM text classifiers from scratch, to learn from.
 
-Every forward and backward pass is written by hand in NumPy, has a numba twin where that pays, and is proven by
-gradient checks. Read the files in this order:
+Every forward and backward pass is written by hand in NumPy and checked by gradient checks. Read the files in this order:
 
-    text.py               from texts to token ids (to use; no need to study it)
-    layer.py              the contract that every layer keeps
+    layers/base.py        the interface that every layer implements
     activations.py        tanh, sigmoid, relu and their derivatives
     initializers.py       how weights start
+    layers/dropout.py     against overfitting
     layers/embedding.py   words become vectors
-    words.py              each distinct word of a batch but once
-    layers/lstm.py        the heart of it: eight equations, forward and backward
+    layers/lstm.py        the heart of it: four equations forward, five back
     layers/bidirectional.py   two of them, in both directions
-    layers/dense.py       vectors become a verdict
-    layers/dropout.py     a cure for learning by heart
-    layers/conv1d.py      short phrases, wherever they stand; before it windows.py, after it pooling.py
-    layers/flatten.py     and activation.py, which hardly compute
-    losses.py             how wrong is the verdict
-    model.py              layers in a row; the chain rule in five lines
+    layers/dense.py       vectors become a prediction; flatten.py and activation.py hardly compute
+    layers/conv1d.py      short phrases, wherever they occur; before it windows.py, after it pooling.py
+    losses.py             how wrong the prediction is
     optimizers.py         from gradient to step
-    training.py           fit, evaluate, predict
-    callbacks.py          what happens beside the training: history, early stopping, learning rate, progress
-    gradcheck.py          how all of it is proven
-    kernels.py            the same loops, fast
+    model.py              layers in a row
+    training.py           the chain rule in five lines; fit, evaluate, predict
+    callbacks.py          hooks that run during training: history, early stopping, learning rate, progress
+    gradcheck.py          how all of it is checked
+    fast/                 the same, faster
 """
 
 from minilstm import callbacks, losses, optimizers

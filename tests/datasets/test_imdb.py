@@ -318,7 +318,7 @@ def test_a_path_with_nothing_there_is_told_with_the_remedy(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no archive at all" * 100, b"\x1f\x8b but not really", gzip.compress(b"text")]
+    "content", [b"", b"no archive at all" * 100, b"\x1f\x8b but not really", gzip.compress(b"text", mtime=0)]
 )
 def test_what_is_no_archive_is_refused_and_left_as_it_was(tmp_path, content):
     file = tmp_path / "wrong.tar.gz"
