@@ -1,6 +1,6 @@
 """minilstm: LSTM text classifiers from scratch, to learn from.
 
-Every forward and backward pass is written by hand in NumPy and checked by gradient checks. Read the files in this order:
+Every forward and backward pass is written by hand in NumPy and checked. Read the files in this order:
 
     layers/base.py        the interface that every layer implements
     activations.py        tanh, sigmoid, relu and their derivatives
