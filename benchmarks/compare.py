@@ -41,10 +41,10 @@ from minilstm import (
     textbook,
 )
 from minilstm.arrays import Array
-from minilstm.datasets import load_builtin, load_imdb
+from minilstm.data import load_builtin, load_imdb
+from minilstm.data.batching import batches
 from minilstm.layers.base import Layer
 from minilstm.tools.interop import to_keras, to_torch
-from minilstm.training import batches
 
 EXAMPLES = """\
 examples:

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from minilstm import OneCycle, RMSprop, Sequential, Tokenizer, pad_sequences
 from minilstm.arrays import Array
-from minilstm.datasets import load_builtin, load_imdb
+from minilstm.data import load_builtin, load_imdb
 
 IMDB, BUILTIN = "IMDB", "the built-in corpus (not IMDB)"
 

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from minilstm import Callback, OneCycle, Sequential, Tokenizer
 from minilstm.arrays import Array
-from minilstm.datasets import load_imdb
+from minilstm.data import load_imdb
 
 ALL = 25_000
 PAGES = Path(__file__).parent

@@ -20,8 +20,8 @@ Every forward and backward pass is written by hand in NumPy and checked. Read th
     fast/                 the same, faster
 """
 
-from minilstm import callbacks, losses, optimizers
-from minilstm.callbacks import Callback, EarlyStopping, History, OneCycle
+from minilstm import losses, optimizers
+from minilstm.data.text import Tokenizer, pad_sequences
 from minilstm.fast import textbook, use_numba
 from minilstm.layers import (
     LSTM,
@@ -40,10 +40,11 @@ from minilstm.layers import (
 from minilstm.layers.base import Layer
 from minilstm.model import Sequential
 from minilstm.optimizers import SGD, Adam, RMSprop
-from minilstm.text import Tokenizer, pad_sequences
-from minilstm.tools.checkpoint import ModelCheckpoint
+from minilstm.runs import callbacks
+from minilstm.runs.callbacks import Callback, EarlyStopping, History, OneCycle
+from minilstm.runs.checkpoint import ModelCheckpoint
+from minilstm.runs.nonfinite import NotFiniteError
 from minilstm.tools.diagnose import diagnose
-from minilstm.tools.guard import NotFiniteError
 
 __version__ = "0.1.0"
 

@@ -30,7 +30,7 @@ import numpy as np
 from minilstm.activations import sigmoid, softmax
 from minilstm.arrays import Array
 from minilstm.layers.base import FLOATS, UNSUPPORTED, check_arrays
-from minilstm.tools.checks import by_name
+from minilstm.tools.validate import by_name
 
 
 class Loss:

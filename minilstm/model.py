@@ -5,6 +5,7 @@ This file puts a model together. How it computes and how it learns is in :mod:`m
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,15 +14,13 @@ import numpy.typing as npt
 
 from minilstm import training
 from minilstm.arrays import Array, Lengths, Shape
-from minilstm.callbacks import History
+from minilstm.data.text import Tokenizer
 from minilstm.layers import Embedding
 from minilstm.layers.base import Layer
 from minilstm.losses import Loss, get_loss
 from minilstm.optimizers import Optimizer, get_optimizer
-from minilstm.text import Tokenizer
-from minilstm.tools import saving
-from minilstm.tools.checks import make_rng
-from minilstm.tools.door import as_array
+from minilstm.runs.callbacks import History
+from minilstm.tools.validate import as_array, make_rng
 
 
 class Sequential:
@@ -178,7 +177,19 @@ class Sequential:
         self.metrics = ["accuracy"] if metrics else []
 
     fit, evaluate, predict = training.fit, training.evaluate, training.predict
-    save, load = saving.save, staticmethod(saving.load)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the model in one file: see :func:`minilstm.runs.saving.save`."""
+        from minilstm.runs import saving  # which makes models, so imports this file
+
+        saving.save(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Sequential:
+        """Load a model from its file: see :func:`minilstm.runs.saving.load`."""
+        from minilstm.runs import saving
+
+        return saving.load(path)
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print each layer with the shape that comes out of it and the number of its parameters.

@@ -22,7 +22,7 @@ import numpy as np
 
 from minilstm.arrays import Array, Arrays
 from minilstm.layers.base import check_arrays, check_same
-from minilstm.tools.checks import by_name, check_number
+from minilstm.tools.validate import by_name, check_number
 
 
 class Optimizer:

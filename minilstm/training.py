@@ -10,7 +10,7 @@ chain rule, and all there is to "backpropagation". A step of training, for one b
     grads = backward(layers, dp, caches)       and seen from every weight
     optimizer.step(params, grads)
 
-Where the loss or a gradient is not finite, the step is not made; :mod:`minilstm.tools.guard` says why.
+Where the loss or a gradient is not finite, the step is not made; :mod:`minilstm.runs.nonfinite` says why.
 
 **The plan.** Each call of ``fit``, ``evaluate`` and ``predict`` chooses once what runs: for each layer either the layer
 as it is written, or its twin in ``fast/``, which computes the same faster.
@@ -22,39 +22,31 @@ The loss and accuracy shown during training are means over the steps of the epoc
 and with dropout on. ``val_loss`` and ``val_accuracy`` are taken at its end, without, so the two are not comparable
 exactly. ``grad_norm`` is the mean length of the gradient, before clipping.
 
-**Batches by length.** A batch is padded to its longest review, and every padded step is wasted. So reviews of
-similar length are put into a batch together: shuffle all, sort within pools of 50 batches, shuffle the batches.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from minilstm import fast
 from minilstm.arrays import Array, Arrays, Lengths
-from minilstm.callbacks import CallbackList, History, Progress
+from minilstm.data.batching import batches, shards
+from minilstm.data.inputs import Samples, check_labels, split_off, take_validation
 from minilstm.layers.base import Layer
 from minilstm.losses import Loss
 from minilstm.optimizers import Optimizer
-from minilstm.tools.checks import check_positive
-from minilstm.tools.door import Rows, check_labels, split_off, take_validation
-from minilstm.tools.guard import NotFiniteError, explain
-
-if TYPE_CHECKING:
-    from minilstm.model import Sequential
-
-ROWS_PER_SHARD = 16  # at least, and twice as many in batches of 64 rows or more
-BATCHES_PER_POOL = 50  # sorted by length together: more saves padding, fewer mixes better
+from minilstm.runs.callbacks import CallbackList, History, Progress
+from minilstm.runs.nonfinite import NotFiniteError, explain
+from minilstm.runs.run import Run
+from minilstm.tools.validate import check_positive
 
 
 def forward(
@@ -112,30 +104,6 @@ def choose_plan(layers: Sequence[Layer], optimizer: Optimizer | None = None) -> 
     return Plan(layers, optimizer, layers, optimizer, lambda: contextlib.nullcontext(map))
 
 
-def batches(lengths: Array, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[Array]:
-    """Yield row numbers, a batch at a time: similar lengths together, in random order if ``rng`` is given."""
-    N = len(lengths)
-    if rng is None:
-        order = np.argsort(lengths, kind="stable")  # (N,)
-    else:
-        order = rng.permutation(N)  # (N,)
-        pools = [order[n : n + BATCHES_PER_POOL * batch_size] for n in range(0, N, BATCHES_PER_POOL * batch_size)]
-        order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
-    starts = np.arange(0, N, batch_size)
-    for n in starts if rng is None else rng.permutation(starts):
-        yield order[n : n + batch_size]
-
-
-def shards(lengths: Array, rows: Array) -> list[Array]:
-    """Split the rows of a batch into shards of similar work, each with its longest row first.
-
-    The number of threads plays no part here, so it changes no result.
-    """
-    rows = rows[np.argsort(-lengths[rows], kind="stable")]  # (B,)
-    S = max(1, min(len(rows) // ROWS_PER_SHARD, max(2, len(rows) // (2 * ROWS_PER_SHARD))))
-    return [rows[s::S] for s in range(S)]
-
-
 def tree_sum(parts: Sequence[Any], add: Callable[[Any, Any], Any] = operator.add) -> Any:
     """Add up what the shards give, in the order of a binary tree: 0 + 1, 2 + 3, ..., then their sums, and so on.
 
@@ -153,7 +121,7 @@ def add_shards(one: tuple[Array, Any], other: tuple[Array, Any]) -> tuple[Array,
 
 
 def fit(
-    model: Sequential,
+    model: Any,
     x: Any,
     y: Any,
     batch_size: int = 32,
@@ -168,12 +136,12 @@ def fit(
 
     Args:
         model: a compiled model.
-        x: a list of texts as token ids of any length, or an array; see :class:`minilstm.tools.door.Rows`.
+        x: a list of texts as token ids of any length, or an array; see :class:`minilstm.data.inputs.Samples`.
         y: N labels, 0 or 1; or an array (N, K).
         batch_size: B, samples for one step.
         epochs: how often all samples are gone through.
         verbose: 0 silent, 1 a bar and a line an epoch, 2 only the line.
-        callbacks: see :mod:`minilstm.callbacks`.
+        callbacks: see :mod:`minilstm.runs.callbacks`.
         validation_split: the share of samples, taken from the end, to hold out as validation data.
         validation_data: ``(x, y)`` to evaluate after each epoch.
         shuffle: False keeps the samples in the order given.
@@ -182,7 +150,7 @@ def fit(
         The numbers of every epoch.
 
     Raises:
-        TypeError: see :class:`minilstm.tools.door.Rows` and :func:`minilstm.tools.door.check_labels`.
+        TypeError: see :class:`minilstm.data.inputs.Samples` and :func:`minilstm.data.inputs.check_labels`.
         ValueError: likewise; also a model that is not compiled.
         NotFiniteError: loss or gradient became NaN or infinite. A ValueError; the weights are those before that step.
     """
@@ -191,9 +159,10 @@ def fit(
     batch_size, epochs = int(batch_size), int(epochs)  # NumPy's own whole numbers may overflow
     if validation_data is None and validation_split:
         (x, y), validation_data = split_off(x, y, validation_split)
-    data = Rows(model, x)
-    y = check_labels(model, loss, y, len(data))
-    held_out = None if validation_data is None else take_validation(model, loss, validation_data)
+    data, y = take(model, loss, x, y)
+    held_out = None
+    if validation_data is not None:
+        held_out = take_validation(model.layers, model.shapes[-1], model.dtype, loss, validation_data)
 
     model.history = history = History()
     if callbacks is not None and not isinstance(callbacks, (list, tuple)):
@@ -228,56 +197,14 @@ def fit(
     return history
 
 
-@dataclass
-class Run:
-    """A run of ``fit``: what it works on, and where it stands."""
-
-    model: Sequential
-    data: Rows
-    y: Array  # (N, K)
-    held_out: tuple[Rows, Array] | None
-    batch_size: int
-    epochs: int
-    shuffle: bool
-    call: CallbackList
-    plan: str
-    epoch: int = 0  # the one that runs, counted from 0
-    batch: int = 0  # how many of its batches are done
-    sums: Array = field(default_factory=lambda: np.zeros(3))  # over them, see sums_of
-    norms: float = 0.0  # likewise, of the lengths of the gradients
-    logs: dict[str, float] = field(default_factory=dict)  # the numbers of the last epoch that ended
-    rng_state: dict[str, Any] = field(default_factory=dict)  # of model.rng when the order of the batches was drawn
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing is left to do; a wish to stop is granted after the epoch."""
-        return self.epoch >= self.epochs or (self.model.stop_training and self.batch == 0)
-
-    def order(self) -> list[Array]:
-        """List the batches that are left of the epoch, each as row numbers (B,)."""
-        N, B, rng = len(self.data), self.batch_size, self.model.rng
-        if not self.shuffle:
-            return np.split(np.arange(N), range(B, N, B))[self.batch :]
-        if self.batch:  # the order was drawn before the run broke off: draw the same again
-            rng = copy.deepcopy(rng)
-            rng.bit_generator.state = self.rng_state
-        self.rng_state = dict(rng.bit_generator.state)
-        return list(batches(self.data.lengths, B, rng))[self.batch :]
-
-    def add(self, sums: Array, norm: float) -> None:
-        """Count a batch."""
-        self.batch, self.sums, self.norms = self.batch + 1, self.sums + sums, self.norms + norm
-
-    def next_epoch(self) -> None:
-        """Go on to the next epoch."""
-        self.epoch, self.batch, self.sums, self.norms = self.epoch + 1, 0, np.zeros(3), 0.0
-
-    def __str__(self) -> str:
-        """Name the step that is being made."""
-        return f"epoch {self.epoch + 1}, batch {self.batch + 1}"
+def take(model: Any, loss: Loss, x: Any, y: Any) -> tuple[Samples, Array]:
+    """Take samples x and labels y from the user, and build the model for them if it is not built yet."""
+    data = Samples(model.layers, model.dtype, x)
+    model.build(data.shape_in)
+    return data, check_labels(model.shapes[-1], model.dtype, loss, y, len(data))
 
 
-def check_compiled(model: Sequential) -> tuple[Loss, Optimizer]:
+def check_compiled(model: Any) -> tuple[Loss, Optimizer]:
     """Return loss and optimiser, or raise a ValueError where the model has none."""
     if model.loss is None or model.optimizer is None:
         raise ValueError("the model has no loss yet; call model.compile(loss='binary_crossentropy', ...) first")
@@ -325,19 +252,20 @@ def sums_of(loss: Loss, p: Array, y: Array) -> Array:
     return len(p) * np.array([1.0, float(loss.forward(p, y)), loss.accuracy(p, y)])  # (3,)
 
 
-def means(sums: Array, model: Sequential) -> dict[str, float]:
+def means(sums: Array, model: Any) -> dict[str, float]:
     """Turn sums (3,), over any number of batches, into loss, and accuracy if it was asked for, a sample."""
     _, loss, accuracy = (sums / sums[0]).tolist()
     return {"loss": loss, "accuracy": accuracy} if model.metrics else {"loss": loss}
 
 
-def predict(model: Sequential, x: Any, batch_size: int = 32, verbose: int = 1) -> Array:
+def predict(model: Any, x: Any, batch_size: int = 32, verbose: int = 1) -> Array:
     """Compute the model's outputs (N, K) for samples x, in their order.
 
-    ``verbose=1`` shows a bar where it takes longer than a second. For errors see :class:`minilstm.tools.door.Rows`.
+    ``verbose=1`` shows a bar where it takes longer than a second. For errors see :class:`minilstm.data.inputs.Samples`.
     """
     check_positive("predict", batch_size=batch_size)
-    data = Rows(model, x)
+    data = Samples(model.layers, model.dtype, x)
+    model.build(data.shape_in)
     if data.array is None and None in model.shapes[-1]:
         raise ValueError(
             "predict: the output has a time axis, on which texts differ in length; "
@@ -350,7 +278,7 @@ def predict(model: Sequential, x: Any, batch_size: int = 32, verbose: int = 1) -
     return y
 
 
-def evaluate(model: Sequential, x: Any, y: Any, batch_size: int = 32, verbose: int = 1) -> list[float]:
+def evaluate(model: Any, x: Any, y: Any, batch_size: int = 32, verbose: int = 1) -> list[float]:
     """Compute ``[loss]``, or ``[loss, accuracy]`` if compiled with that metric, over samples x with labels y.
 
     It is always a list, while Keras gives a lone loss without one. ``verbose=1`` shows a bar where it takes longer than
@@ -358,17 +286,16 @@ def evaluate(model: Sequential, x: Any, y: Any, batch_size: int = 32, verbose: i
     """
     check_positive("evaluate", batch_size=batch_size)
     loss, _ = check_compiled(model)
-    data = Rows(model, x)
-    y = check_labels(model, loss, y, len(data))
+    data, y = take(model, loss, x, y)
     return list(means(score(choose_plan(model.layers), loss, data, y, batch_size, verbose), model).values())
 
 
-def score(plan: Plan, loss: Loss, data: Rows, y: Array, batch_size: int, verbose: int) -> Array:
+def score(plan: Plan, loss: Loss, data: Samples, y: Array, batch_size: int, verbose: int) -> Array:
     """Compute :func:`sums_of` all of ``data``, whose truth is y (N, K)."""
     return tree_sum([sums_of(loss, p, y[rows]) for rows, p in outputs(plan, data, batch_size, "evaluate", verbose)])
 
 
-def outputs(plan: Plan, data: Rows, batch_size: int, title: str, verbose: int) -> Iterator[tuple[Array, Array]]:
+def outputs(plan: Plan, data: Samples, batch_size: int, title: str, verbose: int) -> Iterator[tuple[Array, Array]]:
     """Yield row numbers (B,) and the model's outputs for them (B, K), a batch at a time, shortest first."""
     hidden = None if verbose else True  # None: hidden where nobody looks at a terminal
     bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=hidden)

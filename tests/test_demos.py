@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from minilstm.datasets import load_builtin
+from minilstm.data import load_builtin
 
 DEMOS = Path(__file__).parents[1] / "demos"
 ARCHITECTURES = ["lstm.py", "cnn.py", "deep_lstm.py", "bidirectional.py", "cnn_lstm.py"]

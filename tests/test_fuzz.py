@@ -53,8 +53,8 @@ from minilstm import (
     pad_sequences,
     use_numba,
 )
-from minilstm.datasets import load_builtin, load_imdb
-from minilstm.datasets.own import load_own
+from minilstm.data import load_builtin, load_imdb
+from minilstm.data.own import load_own
 from minilstm.fast.plan import choose
 from minilstm.fast.twin import Twin
 from minilstm.gradcheck import check_layer, check_loss

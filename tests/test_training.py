@@ -21,9 +21,9 @@ from minilstm import (
     Sequential,
     pad_sequences,
 )
+from minilstm.data.batching import batches
 from minilstm.losses import BinaryCrossentropy
 from minilstm.optimizers import SGD, Adam
-from minilstm.training import batches
 
 
 def small(seed=0, mask_zero=False, **settings):

@@ -17,7 +17,7 @@ from minilstm import (
     Tokenizer,
     pad_sequences,
 )
-from minilstm.datasets import load_builtin, load_imdb
+from minilstm.data import load_builtin, load_imdb
 
 
 class config:  # noqa: N801 - as in the tutorial

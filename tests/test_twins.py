@@ -24,8 +24,9 @@ from minilstm import (
     MaxPooling1D,
     RMSprop,
     Sequential,
-    text,
 )
+from minilstm.data import text
+from minilstm.data.batching import shards
 from minilstm.fast import kernels
 from minilstm.fast import lstm as fast_lstm
 from minilstm.fast.optimizers import OPTIMIZER_TWINS
@@ -35,7 +36,7 @@ from minilstm.fast.threads import threads
 from minilstm.fast.twin import Twin, takes_rows
 from minilstm.layers import lstm
 from minilstm.losses import BinaryCrossentropy
-from minilstm.training import Plan, Shard, choose_plan, shards, train_step
+from minilstm.training import Plan, Shard, choose_plan, train_step
 
 LIMIT = {"float64": 1e-10, "float32": 1e-5}  # of the largest number that the textbook gives
 UNBOUNDED = ("LSTM recurrent relu", "LSTM recurrent linear")  # gates above 1, or at a kink, let rounding grow in both

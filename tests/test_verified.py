@@ -94,7 +94,7 @@ CONSTANTS = {
 
 def edit_of(name):
     """Change one line: a function notes that it ran, a constant gets another value."""
-    module, function = re.fullmatch(r"((?:layers\.)?\w+)\.(.+)", name).groups()
+    module, function = re.fullmatch(r"((?:layers\.|data\.)?\w+)\.(.+)", name).groups()
 
     def edit(package):
         file = package.joinpath(*module.split(".")).with_suffix(".py")
@@ -145,10 +145,10 @@ def test_an_edited_function_runs_in_fit_evaluate_and_predict_wherever_the_textbo
 
 
 def test_an_edit_of_the_function_that_numbers_words_runs(tmp_path, capsys):
-    with edited(tmp_path, edit_of("text.number_words")) as library:
+    with edited(tmp_path, edit_of("data.text.number_words")) as library:
         library.Tokenizer().fit_on_texts(["one two"])
-        assert library.touched == {"text.number_words"}
-    assert "text.number_words is not as its fast twin was verified" in capsys.readouterr().err
+        assert library.touched == {"data.text.number_words"}
+    assert "data.text.number_words is not as its fast twin was verified" in capsys.readouterr().err
 
 
 def test_comments_docstrings_annotations_and_layout_do_not_count(tmp_path, capsys):

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minilstm import text
 from minilstm.fast import enabled, kernels, verified
 from minilstm.fast.embedding import FastEmbedding
 from minilstm.fast.lstm import FastBidirectional, FastLSTM
@@ -32,7 +31,7 @@ TWINS: dict[type[Layer], type[Twin]] = {
 ROOTS: dict[str, verified.Roots] = {
     **{kind.__name__: [(kind, "forward"), (kind, "backward"), *twin.reaches] for kind, twin in TWINS.items()},
     **{kind.__name__: [(kind, "step"), (kind, "norm"), (kind, "update")] for kind in OPTIMIZER_TWINS},
-    "number_words": [(text, "number_words")],
+    "number_words": [("minilstm.data.text", "number_words")],
 }
 """What each twin stands in for; :mod:`minilstm.fast.verified` finds what that reaches."""
 
@@ -65,9 +64,9 @@ def optimizer_runner(optimizer: Any) -> Any:
     return optimizer if twin is None or not as_verified(type(optimizer).__name__, optimizer) else twin(optimizer)
 
 
-def number_words() -> Callable[..., Any]:
-    """Give the function that numbers the words of texts, compiled or as it is written."""
-    return kernels.number_words if as_verified("number_words") else text.number_words
+def function_runner(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the kernel of a function, or the function itself."""
+    return getattr(kernels, name) if as_verified(name) else function
 
 
 def as_verified(name: str, instance: Any = None) -> bool:

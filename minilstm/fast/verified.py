@@ -29,11 +29,11 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 Roots = Sequence[tuple[Any, str]]
-"""Where to begin: a class or module, and the name of one of its functions."""
+"""Where to begin: a class, or the name of a module, and the name of one of its functions."""
 
 RECORDS = Path(__file__).with_name("verified.json")
 PACKAGE = "minilstm"
-NOT_LESSON = tuple(f"{PACKAGE}.{room}" for room in ("fast", "tools", "datasets", "callbacks"))
+NOT_LESSON = tuple(f"{PACKAGE}.{room}" for room in ("fast", "tools", "runs"))
 OTHERS = {"numpy", "typing", *sys.stdlib_module_names}  # packages that are not followed
 IGNORED = (
     "annotation",
@@ -66,8 +66,10 @@ def reach(roots: Roots) -> dict[str, str]:
     """Find all functions and constants of the lesson that the roots reach: their digests by name."""
     found: dict[str, str] = {}
     for owner, name in roots:
-        where = f"{owner.__module__}.{owner.__qualname__}" if isinstance(owner, type) else owner.__name__
-        follow(f"{where}.{name}", getattr(owner, name), owner if isinstance(owner, type) else None, found)
+        if isinstance(owner, type):
+            follow(f"{owner.__module__}.{owner.__qualname__}.{name}", getattr(owner, name), owner, found)
+        else:
+            follow(f"{owner}.{name}", getattr(sys.modules[owner], name), None, found)
     return found
 
 

@@ -32,7 +32,7 @@ import numpy.typing as npt
 from minilstm.arrays import Array, Arrays, Lengths, Shape
 from minilstm.layers.base import Layer, check_arrays, flip
 from minilstm.layers.lstm import LSTM
-from minilstm.tools.checks import check_choice
+from minilstm.tools.validate import check_choice
 
 
 def merge_forward(f: Array, r: Array, merge_mode: str) -> Array:

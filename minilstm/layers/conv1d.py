@@ -30,7 +30,7 @@ from minilstm.arrays import Array, Arrays, Lengths, Shape
 from minilstm.initializers import glorot_uniform
 from minilstm.layers.base import Layer, check_arrays, check_input, check_steps, zero_padding
 from minilstm.layers.windows import Windows
-from minilstm.tools.checks import check_choice, check_positive
+from minilstm.tools.validate import check_choice, check_positive
 
 
 def conv1d_forward(

@@ -24,7 +24,7 @@ from minilstm.activations import Activation, get_activation
 from minilstm.arrays import Array, Arrays, Lengths, Shape
 from minilstm.initializers import glorot_uniform
 from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
-from minilstm.tools.checks import check_positive
+from minilstm.tools.validate import check_positive
 
 
 def dense_forward(

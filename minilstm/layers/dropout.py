@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from minilstm.arrays import Array, Arrays, Lengths
 from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
-from minilstm.tools.checks import check_number
+from minilstm.tools.validate import check_number
 
 
 def dropout_mask(shape: tuple[int, ...], rate: float, dtype: npt.DTypeLike, rng: np.random.Generator | None) -> Array:

@@ -28,7 +28,7 @@ from minilstm.arrays import Array, Arrays, Lengths, Shape
 from minilstm.initializers import uniform
 from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
 from minilstm.layers.dropout import dropout_mask
-from minilstm.tools.checks import check_number, check_positive
+from minilstm.tools.validate import check_number, check_positive
 
 
 def embedding_forward(x: Array, E: Array, lengths: Lengths, m: Array) -> tuple[Array, EmbeddingCache]:

@@ -48,7 +48,7 @@ from minilstm.arrays import Array, Arrays, Lengths, Shape
 from minilstm.initializers import glorot_uniform, orthogonal
 from minilstm.layers.base import Layer, check_arrays, check_input, check_steps, flip, zero_padding
 from minilstm.layers.dropout import dropout_mask
-from minilstm.tools.checks import check_number, check_positive, check_tuple
+from minilstm.tools.validate import check_number, check_positive, check_tuple
 
 TINY = 1e-30  # smaller numbers in a gradient become 0
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from minilstm.arrays import Array, Arrays, Lengths, Shape
 from minilstm.layers.base import Layer, check_arrays, check_input, check_steps, padding_mask, zero_padding
 from minilstm.layers.windows import Windows
-from minilstm.tools.checks import check_choice, check_positive
+from minilstm.tools.validate import check_choice, check_positive
 
 
 def max_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Array, PoolCache]:

@@ -23,8 +23,8 @@ from minilstm import __version__
 from minilstm.gradcheck import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Report, check_layer
 from minilstm.layers.base import Layer
 from minilstm.tools import architectures, commands
-from minilstm.tools.checks import check_number
 from minilstm.tools.gradcases import check_all
+from minilstm.tools.validate import check_number
 
 TRAIN = """\
 DATA is one of

@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.callbacks import Callback, EarlyStopping
-from minilstm.datasets import download_imdb, load_builtin, load_imdb
-from minilstm.datasets.own import FORMATS, Row, load_own, read_text
+from minilstm.data import download_imdb, load_builtin, load_imdb
+from minilstm.data.own import FORMATS, Row, load_own, read_text
+from minilstm.data.text import Tokenizer, pad_sequences
 from minilstm.model import Sequential
-from minilstm.text import Tokenizer, pad_sequences
+from minilstm.runs.callbacks import Callback, EarlyStopping
+from minilstm.runs.checkpoint import ModelCheckpoint
 from minilstm.tools.architectures import make_classifier
-from minilstm.tools.checkpoint import ModelCheckpoint
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "imdb": {"epochs": 8, "vocab_size": 5000, "maxlen": 300, "dropout": 0.5, "learning_rate": 0.002},

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilstm.arrays import Array, Arrays, Lengths
+from minilstm.data.inputs import Samples, split_off, take_validation
 from minilstm.layers import LSTM, Bidirectional, Embedding
 from minilstm.layers.base import Layer, padding_mask
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam, Optimizer, global_norm
-from minilstm.tools.door import Rows, check_labels, plain, split_off, take_validation
-from minilstm.training import backward, check_compiled, choose_plan, forward
+from minilstm.tools.validate import as_sequence
+from minilstm.training import backward, check_compiled, choose_plan, forward, take
 
 SECONDS = 10.0  # for learning a batch by heart; a quarter for each learning rate
 RANGES = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
@@ -111,10 +112,9 @@ def diagnose(
         found += token_ids(model, "x for validation", validation_data[0])
     if found:  # fit would refuse it, or no other number would mean anything
         return Diagnosis(found)
-    data = Rows(model, x)
-    parts = {"training": (data, check_labels(model, loss, y, len(data)))}
+    parts = {"training": take(model, loss, x, y)}
     if validation_data is not None:
-        parts["validation"] = take_validation(model, loss, validation_data)
+        parts["validation"] = take_validation(model.layers, model.shapes[-1], model.dtype, loss, validation_data)
     with np.errstate(all="ignore"):  # a number that overflows is a finding, not a warning
         case = Case(model, loss, optimizer, parts)
         for check in CHECKS:
@@ -129,7 +129,7 @@ class Case:
     """A copy of the model, its data, and a batch to try things on: 31 rows of usual length, of each class alike."""
 
     def __init__(
-        self, model: Sequential, loss: Loss, optimizer: Optimizer, parts: dict[str, tuple[Rows, Array]]
+        self, model: Sequential, loss: Loss, optimizer: Optimizer, parts: dict[str, tuple[Samples, Array]]
     ) -> None:
         self.model, self.loss, self.optimizer, self.parts = model, loss, optimizer, parts
         some = {part: np.random.default_rng(0).permutation(len(data))[:1000] for part, (data, _) in parts.items()}
@@ -229,7 +229,7 @@ def token_ids(model: Sequential, symbol: str, x: Any) -> Iterator[Finding]:
     the words number 0 and 1.
     """
     try:
-        rows = [row for row in map(np.asarray, plain("x", x)) if row.size]
+        rows = [row for row in map(np.asarray, as_sequence("x", x)) if row.size]
     except (TypeError, ValueError):
         return  # the door will say what is wrong
     first = model.layers[0] if model.layers else None

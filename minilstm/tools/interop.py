@@ -35,7 +35,7 @@ from minilstm.arrays import Array, Arrays
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Embedding
 from minilstm.layers.base import Layer
 from minilstm.model import Sequential
-from minilstm.tools.door import as_array, finite, plain
+from minilstm.tools.validate import as_array, as_finite, as_sequence
 
 
 def from_keras(target: Layer | Sequential, weights: Sequence[Array]) -> None:
@@ -49,7 +49,7 @@ def from_keras(target: Layer | Sequential, weights: Sequence[Array]) -> None:
         ValueError: another number of arrays, another shape, or a NaN. Then, as after a TypeError, nothing was changed.
         TypeError: arrays of something else than real numbers.
     """
-    params, weights = params_of(target), plain("weights", weights)
+    params, weights = params_of(target), as_sequence("weights", weights)
     if len(weights) != len(params):
         wanted = {name: p.shape for name, p in params.items()}
         raise ValueError(
@@ -163,6 +163,6 @@ def load(params: Arrays, parts: Iterable[tuple[str, str, Any]], turn: Callable[[
             raise ValueError(f"{name} has shape {array.shape}, expected {expected}; build the layer with that size")
         if array.dtype.kind not in "fiu":
             raise TypeError(f"{name} is {array.dtype}, expected real numbers; convert it with astype('float32')")
-        sums[param] = sums.get(param, 0) + turn(finite(name, array, params[param].dtype))
+        sums[param] = sums.get(param, 0) + turn(as_finite(name, array, params[param].dtype))
     for param, total in sums.items():
         params[param][...] = total

@@ -22,7 +22,7 @@ from minilstm import (
     diagnose,
     pad_sequences,
 )
-from minilstm.datasets import load_builtin
+from minilstm.data import load_builtin
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy
 from minilstm.tools.diagnose import REMEDIES
 

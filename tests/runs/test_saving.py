@@ -29,8 +29,8 @@ from minilstm import (
 )
 from minilstm import layers as library
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanSquaredError
-from minilstm.tools import files
-from minilstm.tools.saving import arrays, describe, rebuild
+from minilstm.runs import files
+from minilstm.runs.saving import arrays, describe, rebuild
 
 MAXLEN = 16
 ARCHITECTURES = {

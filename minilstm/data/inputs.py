@@ -1,30 +1,30 @@
-"""The door of ``fit``, ``predict`` and ``evaluate``: what the user gave becomes batches, or a clear error."""
+"""What the user gave ``fit``, ``predict`` or ``evaluate`` becomes samples and labels, or a clear error."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from minilstm.arrays import Array, Lengths, Shape
+from minilstm.data.batching import pad_batch
 from minilstm.layers import Embedding
+from minilstm.layers.base import Layer
 from minilstm.layers.embedding import check_tokens
 from minilstm.losses import CategoricalCrossentropy, Loss
-from minilstm.tools.checks import check_number
-
-if TYPE_CHECKING:
-    from minilstm.model import Sequential
+from minilstm.tools.validate import as_array, as_finite, as_sequence, check_number
 
 
-class Rows:
-    """Samples as they came in at the door, checked: ragged token ids, or an array with one row a sample.
+class Samples:
+    """Samples as the user gave them, checked: ragged token ids, or an array with one row a sample.
 
     A list of texts as token ids is kept as one long array, ``tokens``, of which row n is
     ``tokens[starts[n] : starts[n] + lengths[n]]``.
 
     Args:
-        model: whose first layer says what a sample is: token ids before an Embedding, numbers otherwise.
+        layers: the first one says what a sample is: token ids before an Embedding, numbers otherwise.
+        dtype: that of the model.
         x: a list of 1-D integer arrays or lists (ragged), or an integer array (N, T); without an Embedding, a
             float array (N, D) or (N, T, D).
 
@@ -33,28 +33,27 @@ class Rows:
         ValueError: no samples, wrong number of axes, a token outside the vocabulary, a NaN.
     """
 
-    def __init__(self, model: Sequential, x: Any) -> None:
-        if not model.layers:
+    def __init__(self, layers: Sequence[Layer], dtype: np.dtype[Any], x: Any) -> None:
+        if not layers:
             raise ValueError("the model has no layers; add one, such as model.add(Embedding(1000, 50))")
-        x = plain("x", x)
+        x = as_sequence("x", x)
         if len(x) == 0:
             raise ValueError("x is empty, expected at least one sample")
-        first = model.layers[0]
+        first = layers[0]
         self.array: Array | None = None
         if not isinstance(first, Embedding):
-            self._take_numbers(model, as_array("x", x))
+            self._take_numbers(dtype, as_array("x", x))
         elif isinstance(x, np.ndarray) and x.dtype != object:
             self._take_tokens(first, x)
         else:
             self._take_texts(first, x)
-        model.build(self.shape_in)
 
-    def _take_numbers(self, model: Sequential, array: Array) -> None:
+    def _take_numbers(self, dtype: np.dtype[Any], array: Array) -> None:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"x is {array.dtype}, expected numbers; for token ids, begin the model with an Embedding")
         if array.ndim not in (2, 3):
             raise ValueError(f"x has shape {array.shape}, expected (N, D) or (N, T, D)")
-        self.array, self.lengths = finite("x", array, model.dtype), np.full(len(array), array.shape[1])
+        self.array, self.lengths = as_finite("x", array, dtype), np.full(len(array), array.shape[1])
         self.shape_in: Shape = array.shape[1:]
 
     def _take_tokens(self, embedding: Embedding, x: Array) -> None:
@@ -106,18 +105,14 @@ class Rows:
         return len(self.lengths)
 
     def batch(self, rows: Array) -> tuple[Array, Lengths]:
-        """Put some rows together: an array (B, T) or (B, ...), and their lengths (B,) where they differ."""
+        """Put some samples together: an array (B, T) or (B, ...), and their lengths (B,) where they differ."""
         if self.array is not None:
             return self.array[rows], None
-        lengths = self.lengths[rows]  # (B,)
-        x = np.zeros((len(rows), max(1, lengths.max())), np.int64)  # (B, T)
-        for b, n in enumerate(rows):
-            x[b, : lengths[b]] = self.tokens[self.starts[n] : self.starts[n] + lengths[b]]
-        return x, lengths
+        return pad_batch([self.tokens[self.starts[n] : self.starts[n] + self.lengths[n]] for n in rows])
 
 
-def check_labels(model: Sequential, loss: Loss, y: Any, N: int) -> Array:
-    """Give the labels as an array (N, K) of the model's dtype.
+def check_labels(shape_out: Shape, dtype: np.dtype[Any], loss: Loss, y: Any, N: int) -> Array:
+    """Give the labels as an array (N, K) of the model's dtype, as its output has shape (N, ``*shape_out``).
 
     Raises:
         TypeError: no numbers.
@@ -126,16 +121,16 @@ def check_labels(model: Sequential, loss: Loss, y: Any, N: int) -> Array:
     y = as_array("y", y)
     if y.dtype.kind not in "fiub":
         raise TypeError(f"y is {y.dtype}, expected numbers: 1 for positive, 0 for negative")
-    shape = (N, *model.shapes[-1])
+    shape = (N, *shape_out)
     if y.ndim == 1 and shape[1:] == (1,):
         y = y[:, None]  # (N, 1)
     if y.ndim == 1 and len(shape) == 2 and isinstance(loss, CategoricalCrossentropy):
-        y = one_hot(y, model.shapes[-1][0] or 0)  # (N, K)
+        y = one_hot(y, shape_out[0] or 0)  # (N, K)
     if y.ndim and len(y) != N:
         raise ValueError(f"y has {len(y)} labels, but x has {N} samples; expected one label for each")
     if y.shape != shape:
         raise ValueError(f"y has shape {y.shape}, expected {shape}, as the last layer's output")
-    y = finite("y", y, model.dtype)
+    y = as_finite("y", y, dtype)
     loss.check(y)
     return y
 
@@ -156,7 +151,7 @@ def split_off(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any,
         ValueError: ``share`` outside [0, 1), or one part without a sample.
     """
     check_number("validation_split", share, 0, 1, inclusive=True)
-    x, y = plain("x", x), plain("y", y)
+    x, y = as_sequence("x", x), as_sequence("y", y)
     if len(x) != len(y):
         raise ValueError(f"y has {len(y)} labels, but x has {len(x)} samples; expected one label for each")
     cut = int(len(x) * (1 - share))
@@ -165,50 +160,14 @@ def split_off(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any,
     return (x[:cut], y[:cut]), (x[cut:], y[cut:])
 
 
-def take_validation(model: Sequential, loss: Loss, validation_data: Any) -> tuple[Rows, Array]:
+def take_validation(
+    layers: Sequence[Layer], shape_out: Shape, dtype: np.dtype[Any], loss: Loss, validation_data: Any
+) -> tuple[Samples, Array]:
     """Check ``validation_data``, a pair (x, y), as the training data was; errors say which of the two they mean."""
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
         raise TypeError(f"validation_data must be a pair (x, y), got {type(validation_data).__name__}")
     try:
-        rows = Rows(model, validation_data[0])
-        return rows, check_labels(model, loss, validation_data[1], len(rows))
+        samples = Samples(layers, dtype, validation_data[0])
+        return samples, check_labels(shape_out, dtype, loss, validation_data[1], len(samples))
     except (ValueError, TypeError) as error:
         raise type(error)(f"validation_data: {error}") from error
-
-
-def plain(symbol: str, x: Any) -> Any:
-    """Turn tables and columns of other libraries into arrays; raise unless the result has a length and an order."""
-    if hasattr(x, "to_numpy"):
-        x = x.to_numpy()
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(
-            f"{symbol} is a masked array, whose mask would be ignored; use {symbol}.filled() or leave rows out"
-        )
-    refused = isinstance(x, (str, bytes, Mapping, type, np.generic))
-    if refused or not hasattr(x, "__getitem__") or not hasattr(x, "__len__"):
-        wanted = "a list of lists of token ids" if symbol == "x" else "a list"
-        raise TypeError(f"{symbol} is a {type(x).__name__}, expected {wanted} or an array")
-    if isinstance(x, np.ndarray) and x.ndim == 0:
-        raise ValueError(f"{symbol} is a single number, expected an array with one row a sample")
-    if isinstance(x, np.ndarray):
-        return np.asarray(x)  # a matrix would keep its two axes whatever one takes of it
-    if isinstance(x, Sequence) and not isinstance(x, (list, tuple)):
-        return list(x)  # a deque cannot be cut in two
-    return x
-
-
-def as_array(symbol: str, x: Any) -> Array:
-    """Make an array, or raise a ValueError where rows differ in length."""
-    try:
-        return np.asarray(plain(symbol, x))
-    except ValueError as error:
-        raise ValueError(f"{symbol} is no array of numbers: {error}") from error
-
-
-def finite(symbol: str, x: Array, dtype: np.dtype[Any]) -> Array:
-    """Convert to ``dtype``, or raise a ValueError where something is not finite, or would not be."""
-    with np.errstate(over="ignore"):
-        x = x.astype(dtype)
-    if not np.isfinite(x).all():
-        raise ValueError(f"{symbol} holds NaN, infinity or what is too large for {dtype}; see np.isfinite({symbol})")
-    return x

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from minilstm import LSTM, SGD, Conv1D, Dense, Embedding, MaxPooling1D, Sequential
+from minilstm.data.inputs import check_labels, one_hot
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
-from minilstm.tools.checks import make_rng
-from minilstm.tools.door import check_labels, one_hot
+from minilstm.tools.validate import make_rng
 
 RNG = make_rng(0)
 
@@ -49,7 +49,7 @@ def test_class_numbers_of_many_classes_take_no_more_memory_than_the_labels():
 def test_class_numbers_become_rows(model):
     model = Sequential([Dense(3, "softmax")], seed=0)
     model.build((2,))
-    rows = check_labels(model, CategoricalCrossentropy(), np.array([2, 0]), 2)
+    rows = check_labels((3,), model.dtype, CategoricalCrossentropy(), np.array([2, 0]), 2)
     assert rows.tolist() == [[0, 0, 1], [1, 0, 0]]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minilstm import use_numba
-from minilstm.text import Tokenizer, pad_sequences
+from minilstm.data.text import Tokenizer, pad_sequences
 
 TEXTS = ["The cat sat on the mat.", "The dog sat!"]  # the 3, sat 2, then cat, on, mat, dog
 
@@ -189,7 +189,7 @@ def test_any_texts_are_lowered_then_filtered_then_split(monkeypatch):
             if texts:
                 assert tokenizer.texts_to_sequences(iter(texts)) == [[ids[word] for word in words] for words in cut]
 
-    monkeypatch.setattr("minilstm.text.CHUNK", 10)  # so that texts come in several chunks
+    monkeypatch.setattr("minilstm.data.text.CHUNK", 10)  # so that texts come in several chunks
     check()
 
 

@@ -1,4 +1,4 @@
-"""What to say where training runs into NaN or infinity: where the first one arose, why, and what to do about it.
+"""Diagnosing steps of training that are not finite: where the first NaN or infinity arose, why, and what to do.
 
 ``fit`` looks at loss and gradient before every step. Once one of them is not finite, no step can be made, and none of
 those after it would mean anything. So the batch is gone through once more, layer by layer, to find the culprit.
@@ -7,7 +7,7 @@ those after it would mean anything. So the batch is gone through once more, laye
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from minilstm.layers import LSTM
 from minilstm.layers.base import Layer
 from minilstm.losses import Loss
 from minilstm.optimizers import Optimizer
-
-if TYPE_CHECKING:
-    from minilstm.training import Shard
 
 
 class NotFiniteError(ValueError):
@@ -29,7 +26,7 @@ def explain(
     layers: Sequence[Layer],
     optimizer: Optimizer | None,
     loss: Loss,
-    batch: Sequence[Shard],
+    batch: Sequence[Any],
     seeds: Iterable[int],
     grads: Mapping[str, Any],
 ) -> str:
@@ -60,7 +57,7 @@ def explain(
     return f"the gradient of {worst}, in {layer.name}, is too large to be added up. {why}"
 
 
-def retrace(layers: Sequence[Layer], optimizer: Optimizer | None, loss: Loss, shard: Shard, seed: int) -> str | None:
+def retrace(layers: Sequence[Layer], optimizer: Optimizer | None, loss: Loss, shard: Any, seed: int) -> str | None:
     """Go forward and backward as the step did, and name the first number that is not finite."""
     y: Any = shard.x
     lengths, rng, caches = shard.lengths, np.random.default_rng(seed), []

@@ -1,6 +1,6 @@
 """ModelCheckpoint: a run of ``fit`` that can be killed at any moment and ends as if nothing had happened.
 
-A checkpoint is a model file (:mod:`minilstm.tools.saving`) with more in it, under "training": what the optimiser
+A checkpoint is a model file (:mod:`minilstm.runs.saving`) with more in it, under "training": what the optimiser
 carries from step to step, where in which epoch the run stood, the random numbers at that moment and at the start of
 the epoch, which decide the order of its batches, the numbers of the epochs so far, the state of the other callbacks,
 which twins of ``fast/`` ran, and a fingerprint of all that the run depends on. What is computed from the same numbers
@@ -16,19 +16,17 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from tqdm import tqdm
 
 from minilstm.arrays import Array, Arrays
-from minilstm.callbacks import Callback
-from minilstm.tools import files, saving
-from minilstm.tools.checks import check_positive
-from minilstm.tools.door import Rows
-
-if TYPE_CHECKING:
-    from minilstm.training import Run
+from minilstm.data.inputs import Samples
+from minilstm.runs import files, saving
+from minilstm.runs.callbacks import Callback
+from minilstm.runs.run import Run
+from minilstm.tools.validate import check_positive
 
 PLACE = {"epoch": int, "batch": int, "sums": np.ndarray, "norms": float, "logs": dict, "rng_state": dict}  # of a Run
 KINDS = {
@@ -57,7 +55,7 @@ class ModelCheckpoint(Callback):
 
     Raises:
         OSError: the file cannot be written; the earlier one stays whole.
-        TypeError: as :func:`minilstm.tools.saving.save`, for parts of your own, which no file can hold.
+        TypeError: as :func:`minilstm.runs.saving.save`, for parts of your own, which no file can hold.
         ValueError: the file holds something else than a checkpoint, a run that has not ended and ``resume`` is False,
             or, with ``resume``, a run with another model, other data or settings; the message says which.
     """
@@ -233,13 +231,13 @@ def fingerprint(run: Run) -> dict[str, str]:
 
 
 def written(call: dict[str, Any]) -> str:
-    """Write a call of :func:`minilstm.tools.saving.call` as in Python."""
+    """Write a call of :func:`minilstm.runs.saving.call` as in Python."""
     return f"{call['class']}({', '.join(f'{name}={value!r}' for name, value in call['arguments'].items())})"
 
 
-def digest(data: Rows | Array) -> str:
+def digest(data: Samples | Array) -> str:
     """Count samples, and give the beginning of their checksum."""
-    arrays = [data.lengths, data.tokens if data.array is None else data.array] if isinstance(data, Rows) else [data]
+    arrays = [data.lengths, data.tokens if data.array is None else data.array] if isinstance(data, Samples) else [data]
     sha = hashlib.sha256()
     for array in arrays:
         sha.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())

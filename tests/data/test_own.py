@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minilstm.datasets.own import Row, load_own
+from minilstm.data.own import Row, load_own
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 LABEL = st.sampled_from(["a", "ü b", "否", "1"])

@@ -2,7 +2,7 @@
 
 A file holds the layers with their settings, the weights bit for bit, loss, optimiser and metrics, the tokenizer, and
 ``model.metadata``, for facts such as the names of the classes. Not what the optimiser carries from step to step: that
-is for a checkpoint, which is such a file with more in it (:mod:`minilstm.tools.checkpoint`).
+is for a checkpoint, which is such a file with more in it (:mod:`minilstm.runs.checkpoint`).
 
 A file may come from anywhere, so nothing in it is believed. It names classes, but only those listed below are made;
 every dict must have just the keys expected, with values of the right types (:func:`parts`); and a layer gets its
@@ -18,22 +18,20 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minilstm import layers
 from minilstm.arrays import Array, Arrays
+from minilstm.data.text import Tokenizer
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Embedding
 from minilstm.layers.base import Layer
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
+from minilstm.model import Sequential
 from minilstm.optimizers import SGD, Adam, RMSprop
-from minilstm.text import Tokenizer
-from minilstm.tools import files
-from minilstm.tools.checks import check_choice
-
-if TYPE_CHECKING:
-    from minilstm.model import Sequential
+from minilstm.runs import files
+from minilstm.tools.validate import check_choice
 
 Classes = dict[str, type[Any]]
 LAYERS: Classes = {name: getattr(layers, name) for name in layers.__all__}
@@ -45,7 +43,7 @@ LEARNED = {"word_index": dict, "word_counts": dict, "word_docs": dict, "document
 
 
 def save(model: Sequential, path: str | os.PathLike[str]) -> None:
-    """Save the model in one file, in place of the one that was there. See :func:`minilstm.tools.files.write`.
+    """Save the model in one file, in place of the one that was there. See :func:`minilstm.runs.files.write`.
 
     Args:
         model: trained or not, compiled or not.
@@ -95,8 +93,6 @@ def describe(model: Sequential) -> dict[str, Any]:
     Raises:
         TypeError: something of a class that is not the library's own.
     """
-    from minilstm.model import Sequential  # which imports this file
-
     check_own(model, {"Sequential": Sequential})
     compiled = None
     if model.loss is not None and model.optimizer is not None:
@@ -124,8 +120,6 @@ def rebuild(about: Any, tensors: Mapping[str, Array]) -> Sequential:
     Raises:
         ValueError: something is missing, superfluous or does not fit; then there is no model at all.
     """
-    from minilstm.model import Sequential  # which imports this file
-
     kinds: dict[str, Any] = {"dtype": str, "d_in": list | None, "layers": list}
     kinds |= {"compiled": dict | None, "tokenizer": dict | None, "metadata": dict}
     dtype, d_in, calls, compiled, tokenizer, metadata = parts("the model", about, kinds)

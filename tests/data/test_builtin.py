@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from minilstm.datasets import builtin, load_builtin
-from minilstm.text import Tokenizer
+from minilstm.data import builtin, load_builtin
+from minilstm.data.text import Tokenizer
 
 
 def own_opinions(review):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minilstm.datasets import download_imdb, imdb, load_imdb
+from minilstm.data import download_imdb, imdb, load_imdb
 
 REAL = Path(__file__).parents[3] / "shared" / "imdb" / "aclImdb_labelled.tar.gz"
 needs_real = pytest.mark.skipif(not REAL.exists(), reason=f"the real reviews are not at {REAL}")

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from minilstm.tools.checks import make_rng
+from minilstm.tools.validate import make_rng
 
 Split = tuple[list[str], NDArray[np.int64]]
 

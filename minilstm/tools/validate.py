@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
+Array = npt.NDArray[Any]
 T = TypeVar("T")
 
 
@@ -72,3 +74,41 @@ def by_name(symbol: str, value: Any, table: Mapping[str, Callable[[], T]], kind:
         raise TypeError(f"{symbol}={value!r} is neither a name nor of kind {kind.__name__}; try {next(iter(table))!r}")
     check_choice(symbol, value.lower(), *table)
     return table[value.lower()]()
+
+
+def as_sequence(symbol: str, x: Any) -> Any:
+    """Turn tables and columns of other libraries into arrays; raise unless the result has a length and an order."""
+    if hasattr(x, "to_numpy"):
+        x = x.to_numpy()
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(
+            f"{symbol} is a masked array, whose mask would be ignored; use {symbol}.filled() or leave rows out"
+        )
+    refused = isinstance(x, (str, bytes, Mapping, type, np.generic))
+    if refused or not hasattr(x, "__getitem__") or not hasattr(x, "__len__"):
+        wanted = "a list of lists of token ids" if symbol == "x" else "a list"
+        raise TypeError(f"{symbol} is a {type(x).__name__}, expected {wanted} or an array")
+    if isinstance(x, np.ndarray) and x.ndim == 0:
+        raise ValueError(f"{symbol} is a single number, expected an array with one row a sample")
+    if isinstance(x, np.ndarray):
+        return np.asarray(x)  # a matrix would keep its two axes whatever one takes of it
+    if isinstance(x, Sequence) and not isinstance(x, (list, tuple)):
+        return list(x)  # a deque cannot be cut in two
+    return x
+
+
+def as_array(symbol: str, x: Any) -> Array:
+    """Make an array, or raise a ValueError where rows differ in length."""
+    try:
+        return np.asarray(as_sequence(symbol, x))
+    except ValueError as error:
+        raise ValueError(f"{symbol} is no array of numbers: {error}") from error
+
+
+def as_finite(symbol: str, x: Array, dtype: np.dtype[Any]) -> Array:
+    """Convert to ``dtype``, or raise a ValueError where something is not finite, or would not be."""
+    with np.errstate(over="ignore"):
+        x = x.astype(dtype)
+    if not np.isfinite(x).all():
+        raise ValueError(f"{symbol} holds NaN, infinity or what is too large for {dtype}; see np.isfinite({symbol})")
+    return x

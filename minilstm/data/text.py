@@ -17,8 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minilstm import fast
 from minilstm.arrays import Array
-from minilstm.tools.checks import check_choice, check_positive
-from minilstm.tools.door import as_array, plain
+from minilstm.tools.validate import as_array, as_sequence, check_choice, check_positive
 
 UTF8 = ("utf-8", "surrogatepass")  # takes any str, even one with half a surrogate pair
 WORD_END, TEXT_END = b"\xff", b"\xfe"  # no character has these bytes in UTF-8
@@ -186,9 +185,9 @@ class Tokenizer:
         """Yield what ``number_words`` gives for one chunk of the texts after the other, the words spelt out."""
         number = number_words
         if fast.enabled():
-            from minilstm.fast.plan import number_words as choose  # only now, since it loads numba
+            from minilstm.fast.plan import function_runner  # only now, since it loads numba
 
-            number = choose()
+            number = function_runner("number_words", number_words)
         for chunk in self._encoded(texts):
             words, in_texts, places, ends = number(np.frombuffer(chunk, np.uint8))
             yield [word.decode(*UTF8) for word in words.tobytes().split(WORD_END)[:-1]], in_texts, places, ends
@@ -250,7 +249,7 @@ def pad_sequences(
         check_positive("pad_sequences", maxlen=maxlen)
     if not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"value must be a number, got {value!r:.40}")
-    rows = [_numbers(n, sequence) for n, sequence in enumerate(plain("sequences", sequences))]
+    rows = [_numbers(n, sequence) for n, sequence in enumerate(as_sequence("sequences", sequences))]
     length = max(map(len, rows), default=0) if maxlen is None else maxlen
     try:
         info = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else np.finfo(dtype)

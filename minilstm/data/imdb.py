@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minilstm.tools.checks import check_number, make_rng
+from minilstm.tools.validate import check_number, make_rng
 
 IntArray = NDArray[np.int64]
 Split = tuple[list[str], IntArray]

@@ -9,8 +9,8 @@ import pytest
 from tqdm import tqdm
 
 from minilstm import Callback, Dense, EarlyStopping, OneCycle, Sequential
-from minilstm.callbacks import History
 from minilstm.optimizers import SGD
+from minilstm.runs.callbacks import History
 
 X = np.random.default_rng(0).standard_normal((20, 3))
 Y = (X[:, 0] > 0).astype(int)
@@ -180,7 +180,7 @@ def test_a_terminal_gets_a_bar_with_time_left_loss_and_accuracy(monkeypatch):
 
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr("minilstm.callbacks.tqdm", functools.partial(tqdm, mininterval=0))
+    monkeypatch.setattr("minilstm.runs.callbacks.tqdm", functools.partial(tqdm, mininterval=0))
     model().fit(X, Y, batch_size=1, epochs=1, verbose=1)
     assert "epoch 1/1" in screen.getvalue()
     assert "loss=" in screen.getvalue()

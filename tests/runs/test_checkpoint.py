@@ -30,8 +30,9 @@ from minilstm import (
     Tokenizer,
     use_numba,
 )
-from minilstm.callbacks import Progress
-from minilstm.tools import cli, commands, files
+from minilstm.runs import files
+from minilstm.runs.callbacks import Progress
+from minilstm.tools import cli, commands
 
 RNG = np.random.default_rng(0)
 X = [RNG.integers(1, 20, RNG.integers(1, 12)) for _ in range(60)]

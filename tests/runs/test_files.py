@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import safetensors
 
-from minilstm.tools import files
+from minilstm.runs import files
 
 ABOUT = {"kind": "test", "words": ["naïve", "映画", "\ud800", 'a"b\\'], "numbers": [1, 0.1, 1e300, None, True]}
 BITS = np.array([0x7FC00001, 0xFFC12345, 0x7F800000, 0xFF800000, 0x80000000, 1], np.uint32).view(np.float32)

@@ -17,16 +17,13 @@ import contextlib
 import math
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from tqdm import tqdm
 
 from minilstm.arrays import Array
-from minilstm.tools.checks import check_choice, check_number
-
-if TYPE_CHECKING:
-    from minilstm.model import Sequential
+from minilstm.tools.validate import check_choice, check_number
 
 Logs = dict[str, float]
 
@@ -39,10 +36,10 @@ class Callback:
         params: what is known beforehand: epochs, steps (batches in an epoch), verbose.
     """
 
-    model: Sequential
+    model: Any  # a Sequential
     params: dict[str, int]
 
-    def set_model(self, model: Sequential) -> None:
+    def set_model(self, model: Any) -> None:
         """Take notice of the model, before anything else."""
         self.model = model
 
@@ -72,7 +69,7 @@ class Callback:
 class CallbackList:
     """All callbacks of a run, called as one: ``callbacks("on_epoch_end", epoch, logs)``."""
 
-    def __init__(self, callbacks: list[Any], model: Sequential, params: dict[str, int]) -> None:
+    def __init__(self, callbacks: list[Any], model: Any, params: dict[str, int]) -> None:
         for callback in callbacks:
             if isinstance(callback, type) or not any(name.startswith("on_") for name in dir(callback)):
                 raise TypeError(

@@ -1,0 +1,1 @@
+"""What surrounds training: callbacks, checkpoints, and models in files."""
