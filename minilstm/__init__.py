@@ -2,22 +2,27 @@
 
 Every forward and backward pass is written by hand in NumPy and checked. Read the files in this order:
 
-    layers/base.py        the interface that every layer implements
-    activations.py        tanh, sigmoid, relu and their derivatives
-    initializers.py       how weights start
-    layers/dropout.py     against overfitting
-    layers/embedding.py   words become vectors
-    layers/lstm.py        the heart of it: four equations forward, five back
+    layers/base.py            the interface that every layer implements, and the rules of padding
+    activations.py            tanh, sigmoid, relu, softmax and their derivatives
+    initializers.py           how weights start
+    layers/dropout.py         against overfitting
+    layers/embedding.py       words become vectors
+    layers/lstm.py            the heart of it: four equations forward, five back
     layers/bidirectional.py   two of them, in both directions
-    layers/dense.py       vectors become a prediction; flatten.py and activation.py hardly compute
-    layers/conv1d.py      short phrases, wherever they occur; before it windows.py, after it pooling.py
-    losses.py             how wrong the prediction is
-    optimizers.py         from gradient to step
-    model.py              layers in a row
-    training.py           the chain rule in five lines; fit, evaluate, predict
-    callbacks.py          hooks that run during training: history, early stopping, learning rate, progress
-    gradcheck.py          how all of it is checked
-    fast/                 the same, faster
+    layers/dense.py           vectors become a prediction
+    layers/flatten.py         steps laid end to end
+    layers/activation.py      a nonlinearity alone
+    layers/windows.py         the geometry of windows over time
+    layers/conv1d.py          short phrases, wherever they occur
+    layers/pooling.py         the largest or the mean of a window
+    losses.py                 how wrong the prediction is
+    optimizers.py             from gradient to step
+    model.py                  layers in a row
+    training.py               the chain rule in five lines; fit, evaluate, predict
+    gradcheck.py              how all of it is checked
+
+Around the lesson: ``data/`` turns texts into padded batches, ``runs/`` has callbacks, checkpoints and model files,
+``fast/`` computes the same faster, ``tools/`` has the command line and what finds mistakes.
 """
 
 from minilstm import losses, optimizers
@@ -45,8 +50,7 @@ from minilstm.runs.callbacks import Callback, EarlyStopping, History, OneCycle
 from minilstm.runs.checkpoint import ModelCheckpoint
 from minilstm.runs.nonfinite import NotFiniteError
 from minilstm.tools.diagnose import diagnose
-
-__version__ = "0.1.0"
+from minilstm.version import __version__ as __version__
 
 __all__ = [
     "LSTM",

@@ -1,4 +1,4 @@
-"""The gradient checker: proves that a backward pass computes the derivative of its forward pass.
+"""The gradient checker: compares a backward pass with the derivative of its forward pass.
 
 A backward pass is compared with two derivatives that are computed from the forward pass alone, one input number
 at a time. For a function f of one number x:
@@ -6,105 +6,49 @@ at a time. For a function f of one number x:
     (1) complex step         f'(x) ≈ Im f(x + ih) / h                  h = 1e-30
     (2) central differences  f'(x) ≈ (f(x + h) - f(x - h)) / 2h        h = 1e-5
 
-(2) works for anything that can be computed, but subtracts two nearly equal numbers: some 10 digits are left.
-(1) subtracts nothing, so nearly all 16 digits are right, but f must be *complex-safe*: no abs, no comparison
-but of real parts, no conversion to float (Squire & Trapp 1998). All layers and losses here are.
+Both follow from Taylor's series: f(x + ih) = f(x) + ih f'(x) - h² f''(x) / 2 - ..., whose imaginary part is h f'(x) up
+to h³. (2) works for anything that can be computed, but subtracts two nearly equal numbers: some 10 digits are left.
+(1) subtracts nothing, so nearly all 16 digits are right, but f must be *complex-safe*: no abs, comparisons of real
+parts only, no conversion to float (Squire & Trapp 1998). All layers and losses here are.
 
 Layers have many outputs, so f is their sum weighted at random, f = Σ dy ⊙ y. A plain sum would hide bugs: it
-cannot tell one output from another. The error given is the worst over all entries of an array, relative to its
-largest gradient. Everything runs in float64.
+cannot tell one output from another. The error is the worst over all entries of an array, relative to its largest
+gradient. Everything runs in float64. What is checked is what you read: a layer runs as it is written. The twins in
+``fast/`` are compared with it in ``tests/test_twins.py``.
 
-What is checked is what you read: a layer runs as it is written. The twins in ``fast/`` are compared with it in
-``tests/test_twins.py``.
-
-**Kinks.** ReLU and max have no derivative at their bends. Where the slopes on the two sides of x differ, (2) is
+**Kinks.** ReLU and max have no derivative at their kinks. Where the slopes on the two sides of x differ, (2) is
 meaningless; such entries are counted and left out of it. (1) compares real parts, stays on one side, and counts.
 
 Check a layer of your own::
 
     from minilstm.gradcheck import check_layer
     report = check_layer(MyLayer(4), np.random.default_rng(0).standard_normal((3, 5, 4)), lengths=np.array([5, 2, 0]))
-    print(report)
-    assert report.ok
+    assert report.ok, report
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from minilstm.arrays import Array, Arrays, Lengths
 from minilstm.layers.base import Layer, check_same
 from minilstm.losses import Loss
+from minilstm.tools.report import CENTRAL_LIMIT, COMPLEX_LIMIT, Check, Report, wrong_place
 from minilstm.tools.validate import as_array
 
-COMPLEX_LIMIT, CENTRAL_LIMIT = 1e-12, 1e-7
-"""The largest relative errors that count as right."""
 
-
-class Check(NamedTuple):
-    """The result for one array."""
-
-    name: str
-    entries: int
-    largest: float  # the largest |gradient| in it; 0 would mean that nothing was checked
-    complex_step: float | None  # worst relative error against (1); None where f is not complex-safe
-    central: float  # worst relative error against (2)
-    kinks: int  # entries left out of (2)
-
-    @property
-    def ok(self) -> bool:
-        """Whether both errors are within their limits, and something was compared at all; NaN is never right."""
-        compared = self.entries > (self.kinks if self.complex_step is None else 0)
-        return (
-            compared
-            and self.central <= CENTRAL_LIMIT
-            and (self.complex_step is None or self.complex_step <= COMPLEX_LIMIT)
-        )
-
-
-class Report(NamedTuple):
-    """The results for all arrays of a layer, a loss or a model. ``print`` it to see a table."""
-
-    what: str
-    checks: list[Check]
-
-    @property
-    def ok(self) -> bool:
-        """Whether there was something to check, and every array passed."""
-        return bool(self.checks) and all(check.ok for check in self.checks)
-
-    def __str__(self) -> str:
-        return "\n".join([HEADER, *self.lines()])
-
-    def lines(self) -> list[str]:
-        """Its part of the table: a heading, a line for each array, and what to do about it where one failed."""
-        lines = [self.what]
-        for c in self.checks:
-            complex_step = "not safe" if c.complex_step is None else f"{c.complex_step:.1e}"
-            verdict = "ok" if c.ok else "WRONG"
-            lines.append(
-                f"    {c.name:<13} {c.entries:>7} {c.largest:>9.1e} {complex_step:>13} {c.central:>9.1e} {c.kinks:>6}"
-                f"  {verdict}"
-            )
-            if not c.ok and c.central <= CENTRAL_LIMIT:
-                lines.append(
-                    "    The gradient agrees with central differences, so forward is perhaps not complex-safe: look "
-                    "for abs,\n    comparisons, max or conversions to float; or check with complex_step=False."
-                )
-        return lines
-
-
-HEADER = (
-    f"{'':<17} {'':>7} {'largest':>9} {'worst relative error':>23}\n"
-    f"{'gradient of':<17} {'entries':>7} {'gradient':>9} {'complex step':>13} {'central':>9} {'kinks':>6}"
-)
-
-
-def compare(what: str, f: Callable[[Arrays], Any], arrays: Arrays, grads: Arrays, complex_step: bool = True) -> Report:
+def compare(
+    what: str,
+    f: Callable[[Arrays], Any],
+    arrays: Arrays,
+    grads: Arrays,
+    complex_step: bool = True,
+    gates: Mapping[str, Sequence[str]] = {},
+) -> Report:
     """Compare ``grads``, gradients computed by hand, with numerical ones of the scalar f(arrays).
 
     Args:
@@ -113,6 +57,7 @@ def compare(what: str, f: Callable[[Arrays], Any], arrays: Arrays, grads: Arrays
         arrays: where to take the derivatives.
         grads: by the same names. None stands for arrays without a gradient, which are left out.
         complex_step: False leaves (1) out.
+        gates: for an array whose last axis holds one part for each gate, their names.
 
     Cost: three calls of f for each number in ``arrays``.
     """
@@ -124,16 +69,13 @@ def compare(what: str, f: Callable[[Arrays], Any], arrays: Arrays, grads: Arrays
             raise ValueError(f"{what}: the gradient of {name} has shape {grads[name].shape}, expected {a.shape}")
         central, kinks = _central(f, arrays, name)
         exact = _complex_step(what, f, arrays, name) if complex_step else None
-        checks.append(
-            Check(
-                name,
-                a.size,
-                float(np.max(np.abs(grads[name]), initial=0)),
-                None if exact is None else _worst(grads[name], exact),
-                _worst(grads[name][~kinks], central[~kinks]),
-                int(kinks.sum()),
-            )
-        )
+        by_complex_step = None if exact is None else _worst(grads[name], exact)
+        by_differences = _worst(grads[name][~kinks], central[~kinks])
+        right = np.where(kinks, grads[name], central) if exact is None else exact
+        limit = CENTRAL_LIMIT if exact is None else COMPLEX_LIMIT
+        place = wrong_place(grads[name], right, limit, gates.get(name, ()))
+        largest = float(np.max(np.abs(grads[name]), initial=0))
+        checks.append(Check(name, a.size, largest, by_complex_step, by_differences, int(kinks.sum()), place))
     return Report(what, checks)
 
 
@@ -144,9 +86,9 @@ def _worst(got: Array, expected: Array) -> float:
     return float(difference / scale) if scale else float(difference)
 
 
-def _complex_step(what: str, f: Callable[[Arrays], Any], arrays: Arrays, name: str, h: float = 1e-30) -> Array:
+def _complex_step(what: str, f: Callable[[Arrays], Any], arrays: Arrays, name: str) -> Array:
     """Equation (1) for every entry of ``arrays[name]``."""
-    probe = {k: a.astype(np.complex128) if a.dtype.kind == "f" else a for k, a in arrays.items()}
+    h, probe = 1e-30, {k: a.astype(np.complex128) if a.dtype.kind == "f" else a for k, a in arrays.items()}
     slope = np.empty(arrays[name].shape)
     for at in np.ndindex(slope.shape):
         probe[name][at] += 1j * h
@@ -158,9 +100,9 @@ def _complex_step(what: str, f: Callable[[Arrays], Any], arrays: Arrays, name: s
     return slope
 
 
-def _central(f: Callable[[Arrays], Any], arrays: Arrays, name: str, h: float = 1e-5) -> tuple[Array, Array]:
+def _central(f: Callable[[Arrays], Any], arrays: Arrays, name: str) -> tuple[Array, Array]:
     """Equation (2) for every entry of ``arrays[name]``, and a mask of the entries that lie at a kink."""
-    probe = {k: a.copy() for k, a in arrays.items()}
+    h, probe = 1e-5, {k: a.copy() for k, a in arrays.items()}
     here = f(probe)
     if f(probe) != here:
         raise ValueError("forward gives another result the second time: it keeps state, or draws from another rng")
@@ -173,37 +115,35 @@ def _central(f: Callable[[Arrays], Any], arrays: Arrays, name: str, h: float = 1
         left[at] = (here - f(probe)) / h
         probe[name][at] = x
     slope = (left + right) / 2
-    # on a smooth function the one-sided slopes differ by h f''; 100 h allows for a strong bend
+    # on a smooth function the one-sided slopes differ by h f''; 100 h allows for a large f''
     kinks = np.abs(right - left) > 100 * h * np.max(np.abs(slope), initial=0)
     return slope, kinks
 
 
-def check_layer(layer: Layer, x: Array, lengths: Lengths = None, seed: int = 0, complex_step: bool = True) -> Report:
+def check_layer(layer: Layer, x: Array, lengths: Lengths = None, complex_step: bool = True) -> Report:
     """Check the gradients of every parameter of ``layer``, and of its input x unless that is token ids.
 
-    The layer is copied, built for x if it is not built yet, and run in float64 with ``train=True``; whatever it
-    draws from its rng, it draws again the same.
+    A copy of the layer is built for x if it is not built yet, and run in float64 with ``train=True``.
 
     Args:
         layer: any object that keeps the contract in :mod:`minilstm.layers.base`.
         x: a batch, (B, D), (B, T, D) or token ids (B, T). Keep it small: every number costs three runs.
         lengths: (B,), to check a batch with padding; worth it.
-        seed: for parameters, upstream gradient and the layer's rng.
         complex_step: False for a layer that is not complex-safe.
     """
     if not isinstance(layer, Layer) or not isinstance(x, np.ndarray):
         raise TypeError(f"check_layer takes a Layer and an array, got {layer!r} and a {type(x).__name__}")
     what = f"{layer!r}, padded" if lengths is not None else repr(layer)
     layer = copy.deepcopy(layer)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     x = np.array(x, np.float64 if x.dtype.kind == "f" else x.dtype)
     if not layer.params:
         layer.build(x.shape[1:], rng, np.float64)
-    params = {name: spread(rng, p) for name, p in layer.params.items()}
+    params = {name: perturb(rng, p) for name, p in layer.params.items()}
 
     def forward(arrays: Arrays) -> tuple[tuple[Array, ...], Any]:
         layer.params = {name: arrays[name] for name in params}
-        y, cache = layer.forward(arrays["x"], lengths, True, np.random.default_rng(seed))
+        y, cache = layer.forward(arrays["x"], lengths, True, np.random.default_rng(0))
         return y if isinstance(y, tuple) else (y,), cache
 
     arrays = {"x": x, **params}
@@ -216,35 +156,36 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, seed: int = 0, 
     def f(arrays: Arrays) -> Any:
         return sum(np.sum(d * part) for d, part in zip(dy, forward(arrays)[0], strict=True))
 
-    return compare(what, f, arrays, {"x": dx, **grads}, complex_step)
+    return compare(what, f, arrays, {"x": dx, **grads}, complex_step, dict.fromkeys(params, layer.gates))
 
 
-def check_loss(loss: Loss, p: Array, y: Array, what: str | None = None) -> Report:
+def check_loss(loss: Loss, p: Array, y: Array) -> Report:
     """Check the gradient of ``loss`` with respect to the predictions p (B, K), given the truth y (B, K)."""
     p, y = as_array("p", p), as_array("y", y)  # (B, K) each
     if p.dtype.kind not in "fiub" or y.dtype.kind not in "fiub":
         raise TypeError(f"p is {p.dtype} and y {y.dtype}, expected numbers")
     p, y = p.astype(np.float64), y.astype(np.float64)
-    return compare(what or type(loss).__name__, lambda a: loss.forward(a["p"], y), {"p": p}, {"p": loss.backward(p, y)})
+    return compare(type(loss).__name__, lambda a: loss.forward(a["p"], y), {"p": p}, {"p": loss.backward(p, y)})
 
 
-def check_model(model: Any, loss: Loss, x: Array, y: Array, lengths: Lengths = None, seed: int = 0) -> Report:
+def check_model(model: Any, loss: Loss, x: Array, y: Array, lengths: Lengths = None) -> Report:
     """Check the gradients of all parameters of a float64 model, through all of its layers and the loss."""
     model = copy.deepcopy(model)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
 
     def forward(arrays: Arrays) -> tuple[Array, list[Any]]:
         for layer in model.layers:
             layer.params = {name: arrays[f"{layer.name}.{name}"] for name in layer.params}
-        return model.forward(x, lengths, True, np.random.default_rng(seed))
+        return model.forward(x, lengths, True, np.random.default_rng(0))
 
-    arrays = {name: spread(rng, p) for name, p in model.params.items()}
+    arrays = {name: perturb(rng, p) for name, p in model.params.items()}
     p, caches = forward(arrays)
     grads = model.backward(loss.backward(p, y), caches)
     what = " > ".join(type(layer).__name__ for layer in model.layers)
-    return compare(what, lambda a: loss.forward(forward(a)[0], y), arrays, grads)
+    gates = {f"{layer.name}.{name}": layer.gates for layer in model.layers for name in layer.params}
+    return compare(what, lambda a: loss.forward(forward(a)[0], y), arrays, grads, gates=gates)
 
 
-def spread(rng: np.random.Generator, p: Array) -> Array:
+def perturb(rng: np.random.Generator, p: Array) -> Array:
     """Move parameters off their start: a bug may hide behind a zero bias or an embedding near zero."""
     return p + 0.3 * rng.standard_normal(p.shape)

@@ -14,10 +14,10 @@ not depend on them:
 
 In (4) and (5) a row of y is 1 at the true class, else 0, and only the mean over the B rows is taken.
 
-In (1) and (4), p is first moved into [ε, 1 - ε] with Keras's ε = 1e-7: log 0 would be infinite. Where that changed p,
-its gradient is 0, so a prediction that is wholly sure and wholly wrong teaches nothing. (On TensorFlow, Keras quietly
-goes back to the logits of a last sigmoid or softmax.) (2) is (1) at p = sigmoid(z), and (5) is (4) at p = softmax(z),
-written so that nothing overflows, and they teach always: ``from_logits=True`` after a last layer without activation.
+In (1) and (4), p is first clipped to [ε, 1 - ε] with Keras's ε = 1e-7: log 0 would be infinite. Where that changed p,
+its gradient is 0, so a saturated wrong prediction gets no gradient. (2) is (1) at p = sigmoid(z), and (5) is (4) at
+p = softmax(z), written so that nothing overflows; they always give a gradient: ``from_logits=True`` after a last layer
+without activation.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Loss:
         """Raise a ValueError where the truth y (N, K) makes no sense for this loss."""
 
     def accuracy(self, p: Array, y: Array) -> float:
-        """Compute the share of numbers in p that fall on the same side of one half as those in y."""
+        """Compute the fraction of numbers in p that are on the same side of one half as those in y."""
         return float(np.mean(((p > 0.5) == (y > 0.5)) & ~np.isnan(p)))
 
     def forward(self, p: Array, y: Array) -> Any:
@@ -71,22 +71,16 @@ class BinaryCrossentropy(Loss):
         self.from_logits = from_logits
 
     def check(self, y: Array) -> None:
-        """Allow for nothing outside 0 to 1."""
+        """Allow only 0 to 1."""
         if y.size and (y.min() < 0 or y.max() > 1):
-            raise ValueError(
-                f"y goes from {y.min()} to {y.max()}, expected 0 (negative) to 1 (positive) for binary cross-entropy"
-            )
+            raise ValueError(f"y goes from {y.min()} to {y.max()}, expected 0 (negative) to 1 (positive)")
 
     def accuracy(self, p: Array, y: Array) -> float:
         """As any loss's; a logit is on the positive side above 0."""
         return super().accuracy(sigmoid(p) if self.from_logits else p, y)
 
     def forward(self, p: Array, y: Array) -> Any:
-        """Compute (1) or (2).
-
-        Raises:
-            ValueError: p is no probability, as without a sigmoid in the last layer; or y has another shape.
-        """
+        """Compute (1) or (2); a ValueError where p holds no probabilities, as without a sigmoid in the last layer."""
         check_truth(p, y)
         if self.from_logits:
             z = p
@@ -116,23 +110,21 @@ class CategoricalCrossentropy(Loss):
         self.from_logits = from_logits
 
     def check(self, y: Array) -> None:
-        """Allow for rows of shares that add up to 1, and for no other."""
+        """Allow only rows of probabilities that sum to 1."""
         if y.size and (y.min() < 0 or np.abs(y.sum(axis=-1) - 1).max() > 1e-5):
             raise ValueError("y holds a row that is no class, expected one 1 and else 0 in each, or class numbers (N,)")
 
     def accuracy(self, p: Array, y: Array) -> float:
-        """Compute the share of rows in which the largest of p is the true class."""
+        """Compute the fraction of rows in which the largest of p is the true class."""
         return float(np.mean(p.argmax(axis=-1) == y.argmax(axis=-1)))
 
     def forward(self, p: Array, y: Array) -> Any:
-        """Compute (4) or (5).
-
-        Raises:
-            ValueError: p is no array (B, K) of shares, as without a softmax in the last layer; or y has another shape.
-        """
+        """Compute (4) or (5); a ValueError where p (B, K) holds no probabilities, as without a softmax."""
         check_truth(p, y)
         if p.ndim != 2:
-            raise ValueError(f"predictions have shape {p.shape}, expected (B, K): one row of shares for each sample")
+            raise ValueError(
+                f"predictions have shape {p.shape}, expected (B, K): one row of probabilities for each sample"
+            )
         if self.from_logits:
             z = p - p.real.max(axis=-1, keepdims=True)  # (B, K): exp cannot overflow
             return np.sum(y * (np.log(np.exp(z).sum(axis=-1, keepdims=True)) - z)) / len(p)  # (5)

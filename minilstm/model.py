@@ -9,18 +9,17 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from minilstm import training
-from minilstm.arrays import Array, Lengths, Shape
+from minilstm.arrays import Array, Lengths, Rng, Shape
 from minilstm.data.text import Tokenizer
 from minilstm.layers import Embedding
 from minilstm.layers.base import Layer
 from minilstm.losses import Loss, get_loss
 from minilstm.optimizers import Optimizer, get_optimizer
 from minilstm.runs.callbacks import History
-from minilstm.tools.validate import as_array, make_rng
+from minilstm.tools.validate import check_dtype, check_metrics, check_weights, make_rng
 
 
 class Sequential:
@@ -37,24 +36,15 @@ class Sequential:
         tokenizer: what turns texts into this model's token ids, to be saved along with it; None unless you set it.
         metadata: facts to be saved along, such as labels; what JSON holds, by name.
 
-    Example::
-
-        model = Sequential([Embedding(1000, 50), LSTM(100), Dense(1, activation="sigmoid")], seed=0)
-        model.compile(loss="binary_crossentropy", optimizer="rmsprop", metrics=["accuracy"])
-        model.fit(sequences, labels, batch_size=32, epochs=3)
-
     Raises:
         ValueError: another dtype, or a layer that does not fit the one before it.
-        TypeError: something among the layers that is no Layer.
+        TypeError: something among the layers is not a Layer.
     """
 
     def __init__(self, layers: Iterable[Layer] = (), seed: int | None = None, dtype: npt.DTypeLike = "float32") -> None:
-        name = np.dtype(dtype).name if isinstance(dtype, (type, np.dtype)) else dtype
-        if not isinstance(name, str) or name not in ("float32", "float64"):
-            raise ValueError(f"dtype is {dtype}, expected 'float32' or 'float64'")
         if not isinstance(layers, Iterable):
             raise TypeError(f"layers is one {type(layers).__name__}, expected a list; write Sequential([...])")
-        self.dtype = np.dtype(dtype)
+        self.dtype = check_dtype(dtype)
         self.rng = make_rng(seed)
         self.layers: tuple[Layer, ...] = ()
         self.shapes: list[Shape] = []  # of one sample: what goes in, then what comes out of each built layer
@@ -72,18 +62,16 @@ class Sequential:
         """Append a layer. Where the shape of its input is known, as after an Embedding, it gets its weights now.
 
         Raises:
-            TypeError: no Layer.
+            TypeError: it is not a Layer.
             ValueError: the layer does not fit the one before, or is in the model already.
         """
         if not isinstance(layer, Layer):
             hint = f"; write {layer.__name__}(...)" if isinstance(layer, type) else ""
-            raise TypeError(f"add: {layer!r} is no Layer{hint}")
+            raise TypeError(f"add: {layer!r} is not a Layer{hint}")
         if any(layer is other for other in self.layers):
             raise ValueError(f"add: this {type(layer).__name__} is in the model already; make a second one")
         if getattr(layer, "return_state", False):
-            raise ValueError(
-                "add: a layer with return_state=True gives three arrays; call it by hand, layer.forward(x)"
-            )
+            raise ValueError("add: a layer with return_state=True gives three arrays; call layer.forward(x) by hand")
         if not self.layers and isinstance(layer, Embedding):
             self.shapes = [(layer.build_length,)]
         if self.shapes:
@@ -133,19 +121,12 @@ class Sequential:
             TypeError: arrays of something else than real numbers.
         """
         params = self.params
-        if not isinstance(weights, (list, tuple)):
-            raise TypeError(f"set_weights: got a {type(weights).__name__}, expected a list as get_weights gives it")
-        arrays = [np.array(as_array("set_weights", w)) for w in weights]  # copies: they may be the model's own
-        if [a.shape for a in arrays] != [p.shape for p in params.values()]:
-            wanted = {name: p.shape for name, p in params.items()}
-            raise ValueError(f"set_weights: got shapes {[a.shape for a in arrays]}, expected {wanted}")
-        if any(a.dtype.kind not in "fiu" for a in arrays):
-            raise TypeError(f"set_weights: got arrays of {[str(a.dtype) for a in arrays]}, expected numbers")
+        arrays = check_weights(params, weights)  # copies: they may be the model's own
         for p, a in zip(params.values(), arrays, strict=True):
             p[...] = a
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, list[Any]]:
         """Pass a batch through all layers, as they are written: the output and the layers' caches."""
         return training.forward(self.layers, x, lengths, train, rng)
@@ -160,19 +141,13 @@ class Sequential:
         loss: str | Loss = "binary_crossentropy",
         metrics: Sequence[str] | None = None,
     ) -> None:
-        """Choose how to learn. Names are Keras's; an object of your own settings will do as well.
-
-        The model keeps a fresh copy of the optimiser, so that no state is carried over from another run.
+        """Choose how to learn, by Keras's names or by objects. The model keeps a copy of the optimiser without state.
 
         Raises:
             ValueError: an unknown name; the message lists those there are.
             TypeError: something that is neither a name nor an object of the right kind.
         """
-        if metrics is not None and not isinstance(metrics, (list, tuple)):
-            raise TypeError(f"metrics is {metrics!r}, expected a list; write metrics=['accuracy']")
-        for metric in metrics or []:
-            if not isinstance(metric, str) or metric not in ("accuracy", "acc"):
-                raise ValueError(f"metrics: {metric!r} is unknown; choose 'accuracy'")
+        check_metrics(metrics)
         self.optimizer, self.loss = get_optimizer(optimizer).fresh(), get_loss(loss)
         self.metrics = ["accuracy"] if metrics else []
 
@@ -192,20 +167,7 @@ class Sequential:
         return saving.load(path)
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
-        """Print each layer with the shape that comes out of it and the number of its parameters.
+        """Print each layer with its output shape and the number of its parameters."""
+        from minilstm.runs import saving
 
-        Raises:
-            ValueError: the shapes are not known yet.
-        """
-        if not callable(print_fn):
-            raise TypeError(f"summary: print_fn is {print_fn!r}, expected a function that takes a line, such as print")
-        if not self.shapes:
-            raise ValueError("summary: the shapes are not known yet; begin with an Embedding, or call build(shape_in)")
-        rows = [("layer (type)", "output shape", "parameters")]
-        for layer, shape in zip(self.layers, self.shapes[1:], strict=True):
-            count = sum(p.size for p in layer.params.values())
-            rows.append((f"{layer.name} ({type(layer).__name__})", str((None, *shape)), f"{count:,}"))
-        rows.append(("total", "", f"{sum(p.size for p in self.params.values()):,}"))
-        widths = [max(len(row[k]) for row in rows) for k in range(3)]
-        for row in rows:
-            print_fn(f"{row[0]:<{widths[0]}}   {row[1]:<{widths[1]}}   {row[2]:>{widths[2]}}")
+        saving.summary(self, print_fn)

@@ -55,13 +55,11 @@ class Optimizer:
         return other
 
     def norm(self, grads: Mapping[str, Array]) -> float:
-        """Compute the :func:`global_norm` of all gradients."""
+        """Compute the length of all gradients laid end to end."""
         return global_norm(grads.values())
 
     def step(self, params: Arrays, grads: Mapping[str, Array], norm: float | None = None) -> None:
-        """Move every parameter, in place, by its gradient of the same name and shape.
-
-        ``norm`` is that of ``grads`` where it is known already.
+        """Move every parameter, in place, by its gradient of the same name, whose ``norm`` may be known already.
 
         Raises:
             TypeError: a parameter or a gradient is not an array of floating-point numbers.

@@ -19,27 +19,24 @@ as it is written, or its twin in ``fast/``, which computes the same faster.
 16 rows or more, which threads can share, and the gradients of the shards are summed.
 
 The loss and accuracy shown during training are means over the steps of the epoch: taken while the weights still moved,
-and with dropout on. ``val_loss`` and ``val_accuracy`` are taken at its end, without, so the two are not comparable
-exactly. ``grad_norm`` is the mean length of the gradient, before clipping.
-
+and with dropout on; ``val_loss`` and ``val_accuracy`` are taken at its end, without. ``grad_norm`` is the mean length
+of the gradient, before clipping.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from minilstm import fast
-from minilstm.arrays import Array, Arrays, Lengths
+from minilstm.arrays import Array, Arrays, Lengths, Rng
 from minilstm.data.batching import batches, shards
 from minilstm.data.inputs import Samples, check_labels, split_off, take_validation
+from minilstm.fast import Map, Plan, choose_plan
 from minilstm.layers.base import Layer
 from minilstm.losses import Loss
 from minilstm.optimizers import Optimizer
@@ -50,7 +47,7 @@ from minilstm.tools.validate import check_positive
 
 
 def forward(
-    layers: Sequence[Any], x: Any, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+    layers: Sequence[Any], x: Any, lengths: Lengths = None, train: bool = False, rng: Rng = None
 ) -> tuple[Any, list[Any]]:
     """Pass a batch x through all layers: the output and the caches of the layers."""
     caches = []
@@ -74,34 +71,6 @@ def backward(layers: Sequence[Any], dy: Any, caches: Sequence[Any]) -> dict[str,
 def parameters(layers: Iterable[Layer]) -> Arrays:
     """Collect all parameters by layer and name, such as ``"lstm.W"``."""
     return {f"{layer.name}.{name}": p for layer in layers for name, p in layer.params.items()}
-
-
-Map = Callable[..., Iterable[Any]]
-"""Applies a function to every shard: ``map``, or that of a pool of threads."""
-
-
-class Plan(NamedTuple):
-    """What one call of fit, evaluate or predict runs."""
-
-    layers: Sequence[Layer]  # as they are written
-    optimizer: Optimizer | None
-    runners: Sequence[Any]  # one for each layer: the layer itself or a twin, which keeps the same contract
-    stepper: Any  # the optimiser itself or a twin
-    workers: Callable[[], AbstractContextManager[Map]]  # what maps a function over the shards of a batch
-
-    def __str__(self) -> str:
-        """Name each layer, and after it its twin if that runs in its place."""
-        pairs = zip((*self.layers, self.optimizer), (*self.runners, self.stepper), strict=True)
-        return ", ".join(" by ".join(dict.fromkeys([type(a).__name__, type(b).__name__])) for a, b in pairs)
-
-
-def choose_plan(layers: Sequence[Layer], optimizer: Optimizer | None = None) -> Plan:
-    """Choose what runs: twins from ``fast/`` where there are any and nobody switched them off, else what you read."""
-    if fast.enabled():
-        from minilstm.fast.plan import choose  # only now, since it loads numba
-
-        return Plan(layers, optimizer, *choose(layers, optimizer))
-    return Plan(layers, optimizer, layers, optimizer, lambda: contextlib.nullcontext(map))
 
 
 def tree_sum(parts: Sequence[Any], add: Callable[[Any, Any], Any] = operator.add) -> Any:
@@ -132,7 +101,7 @@ def fit(
     validation_data: tuple[Any, Any] | None = None,
     shuffle: bool = True,
 ) -> History:
-    """Train ``model`` on samples x and labels y; neither is changed.
+    """Train ``model`` on samples x and labels y; neither is changed. Return the numbers of every epoch.
 
     Args:
         model: a compiled model.
@@ -142,12 +111,9 @@ def fit(
         epochs: how often all samples are gone through.
         verbose: 0 silent, 1 a bar and a line an epoch, 2 only the line.
         callbacks: see :mod:`minilstm.runs.callbacks`.
-        validation_split: the share of samples, taken from the end, to hold out as validation data.
+        validation_split: the fraction of samples, taken from the end, to hold out as validation data.
         validation_data: ``(x, y)`` to evaluate after each epoch.
         shuffle: False keeps the samples in the order given.
-
-    Returns:
-        The numbers of every epoch.
 
     Raises:
         TypeError: see :class:`minilstm.data.inputs.Samples` and :func:`minilstm.data.inputs.check_labels`.
@@ -156,20 +122,16 @@ def fit(
     """
     loss, optimizer = check_compiled(model)
     check_positive("fit", batch_size=batch_size, epochs=epochs)
-    batch_size, epochs = int(batch_size), int(epochs)  # NumPy's own whole numbers may overflow
+    batch_size, epochs = int(batch_size), int(epochs)  # NumPy's own integers may overflow
     if validation_data is None and validation_split:
         (x, y), validation_data = split_off(x, y, validation_split)
     data, y = take(model, loss, x, y)
     held_out = None
     if validation_data is not None:
         held_out = take_validation(model.layers, model.shapes[-1], model.dtype, loss, validation_data)
-
     model.history = history = History()
-    if callbacks is not None and not isinstance(callbacks, (list, tuple)):
-        raise TypeError(f"callbacks is a {type(callbacks).__name__}, expected a list; write callbacks=[...]")
-    everyone = [history, *(callbacks or []), *([Progress(verbose)] if verbose else [])]
     params = {"epochs": epochs, "steps": math.ceil(len(data) / batch_size), "verbose": verbose}
-    call = CallbackList(everyone, model, params)
+    call = CallbackList(history, callbacks, Progress(verbose) if verbose else None, model, params)
     plan = choose_plan(model.layers, optimizer)
     run = Run(model, data, y, held_out, batch_size, epochs, shuffle, call, str(plan))
     model.stop_training = False
@@ -222,10 +184,7 @@ class Shard(NamedTuple):
 def train_step(
     plan: Plan, loss: Loss, batch: Sequence[Shard], rng: np.random.Generator, each: Map = map, context: Any = "fit"
 ) -> tuple[Array, float]:
-    """Make one step of training, as at the head of this file.
-
-    Returns:
-        The :func:`sums_of` the batch, (3,), and the norm of the gradient before clipping.
+    """Make one step of training: :func:`sums_of` the batch, (3,), and the norm of the gradient before clipping.
 
     Raises:
         NotFiniteError: loss or gradient is not finite. Nothing was moved; the message begins with ``context``.
@@ -281,8 +240,7 @@ def predict(model: Any, x: Any, batch_size: int = 32, verbose: int = 1) -> Array
 def evaluate(model: Any, x: Any, y: Any, batch_size: int = 32, verbose: int = 1) -> list[float]:
     """Compute ``[loss]``, or ``[loss, accuracy]`` if compiled with that metric, over samples x with labels y.
 
-    It is always a list, while Keras gives a lone loss without one. ``verbose=1`` shows a bar where it takes longer than
-    a second. For errors see :func:`fit`.
+    Always a list, while Keras returns a lone loss as a number. ``verbose`` and errors are those of :func:`predict`.
     """
     check_positive("evaluate", batch_size=batch_size)
     loss, _ = check_compiled(model)
@@ -297,8 +255,7 @@ def score(plan: Plan, loss: Loss, data: Samples, y: Array, batch_size: int, verb
 
 def outputs(plan: Plan, data: Samples, batch_size: int, title: str, verbose: int) -> Iterator[tuple[Array, Array]]:
     """Yield row numbers (B,) and the model's outputs for them (B, K), a batch at a time, shortest first."""
-    hidden = None if verbose else True  # None: hidden where nobody looks at a terminal
-    bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=hidden)
+    bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=None if verbose else True)
     with plan.workers() as each, bar:
         for rows in batches(data.lengths, int(batch_size)):
             parts = shards(data.lengths, rows)

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minilstm import Dense, Embedding, GlobalAveragePooling1D, Sequential, Tokenizer, __version__
-from minilstm.gradcheck import Check, Report
 from minilstm.tools import cli, commands
 from minilstm.tools.architectures import NAMES
+from minilstm.tools.report import Check, Report
 
 
 @pytest.fixture(autouse=True)

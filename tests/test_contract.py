@@ -92,7 +92,8 @@ def test_every_layer_of_the_library_is_in_the_list():
 @every_layer
 def test_gradients_are_right(name):
     layer, x, lengths = make(name)
-    assert check_layer(layer, x, lengths).ok
+    report = check_layer(layer, x, lengths)
+    assert report.ok, f"\n{report}"
 
 
 @every_layer

@@ -3,7 +3,11 @@
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
+
+import minilstm
+from minilstm.tools.gradcases import check_all
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,11 +23,29 @@ def test_the_script_in_the_readme_runs_on_real_reviews(imdb_archive, monkeypatch
     assert "accuracy 0." in run.stdout
 
 
-def test_the_reading_order_names_every_file_that_one_reads_to_learn():
-    learned = {path.name for folder in (".", "layers") for path in (ROOT / "minilstm" / folder).glob("*.py")}
-    learned -= {"__init__.py", "__main__.py", "text.py", "arrays.py"}
-    order = README[README.index("## Reading the source") :]
-    assert {name for name in learned if name not in order} == set()
+def test_the_reading_order_of_the_readme_is_that_of_the_package_and_names_every_file_of_the_lesson():
+    order = textwrap.dedent(re.search(r"order:\n\n((?:    .*\n)+)", minilstm.__doc__)[1])
+    assert f"```\n{order}```" in README, f"paste this into README.md, between ``` and ```:\n{order}"
+    files = [path for folder in (".", "layers") for path in (ROOT / "minilstm" / folder).glob("*.py")]
+    lesson = {path.relative_to(ROOT / "minilstm").as_posix() for path in files if not path.name.startswith("__")}
+    assert set(re.findall(r"^\S+", order, re.MULTILINE)) == lesson - {"arrays.py", "version.py"}
+
+
+def test_the_figures_about_the_code_itself_are_right():
+    gradients = sum(len(report.checks) for report in check_all())
+    assert f"{gradients} of {gradients} gradients right" in README
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    lesson = [*(ROOT / "minilstm").glob("*.py"), *(ROOT / "minilstm" / "layers").glob("*.py")]
+    lesson = [path for path in lesson if path.name not in ("__main__.py", "version.py")]
+    lesson.remove(ROOT / "minilstm" / "__init__.py")
+    texts = [path.read_text(encoding="utf-8").splitlines() for path in lesson]
+    count = sum(bool(line.strip()) for lines in texts for line in lines)
+    assert f"The lesson has {count:,} lines, blank ones not counted" in contributing, f"it has {count:,} lines"
+    catalogue = (ROOT / "tests" / "museum" / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in catalogue.splitlines() if line.startswith("| ") and "`test_" in line]
+    met = sum("](http" in row for row in rows)
+    assert f"{met} of the {len(rows)} were met" in catalogue
+    assert f"plants {len(rows)} bugs, {met} of them met in other projects" in contributing
 
 
 def test_every_file_that_the_documents_name_exists():

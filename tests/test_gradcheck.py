@@ -5,9 +5,11 @@ import copy
 import numpy as np
 import pytest
 
-from minilstm import LSTM, Dense, Layer, layers
-from minilstm.gradcheck import Check, Report, check_layer, compare
+from minilstm import LSTM, Bidirectional, Dense, Layer, layers
+from minilstm.gradcheck import check_layer, compare
+from minilstm.layers import lstm
 from minilstm.tools.gradcases import check_all
+from minilstm.tools.report import Check, Report
 
 REPORTS = list(check_all())
 X = np.random.default_rng(1).standard_normal((4, 5, 3))  # (B, T, D)
@@ -16,11 +18,9 @@ LENGTHS = np.array([5, 0, 3, 1])
 
 @pytest.mark.parametrize("report", [pytest.param(r, id=r.what) for r in REPORTS])
 def test_gradients_match_complex_step_to_1e12_and_central_differences_to_1e7(report):
-    for check in report.checks:
-        assert check.complex_step is not None, check
-        assert check.complex_step <= 1e-12, check
-        assert check.central <= 1e-7, check
-        assert check.largest > 0, f"{check} checks nothing: the gradient is zero"
+    assert report.ok, f"\n{report}"
+    assert all(check.complex_step is not None for check in report.checks), f"not checked by complex step\n{report}"
+    assert all(check.largest > 0 for check in report.checks), f"checks nothing: the gradient is zero\n{report}"
 
 
 def test_every_layer_of_the_library_is_checked():
@@ -116,6 +116,36 @@ def test_a_zero_gradient_is_wrong_where_the_function_is_not_constant():
 def test_nan_is_wrong():
     report = compare("nan", lambda a: np.sum(a["x"] ** 2), {"x": X}, {"x": np.full_like(X, np.nan)})
     assert not report.ok
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"W": np.r_[0:2, 2:4, 4:6, 6:8]}, ""),
+        ({"W": np.r_[2:4, 0:2, 4:6, 6:8]}, "in the columns of the gates i, f (of i, f, g, o); worst at ["),
+        ({"U": np.r_[0:2, 2:4, 6:8, 4:6]}, "in the columns of the gates g, o (of i, f, g, o); worst at ["),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True], ids=["LSTM", "Bidirectional"])
+def test_of_an_lstm_the_report_names_the_gates_that_are_wrong(wrong, where, wrapped, monkeypatch):
+    right = lstm.lstm_backward
+
+    def backward(*arguments):
+        dx, grads, dh0, dc0 = right(*arguments)
+        return dx, {name: g[..., wrong.get(name, np.r_[0:8])] for name, g in grads.items()}, dh0, dc0
+
+    monkeypatch.setattr(lstm, "lstm_backward", backward)
+    report = check_layer(Bidirectional(LSTM(2)) if wrapped else LSTM(2), X, LENGTHS)
+    assert report.ok == (where == "")
+    assert where in str(report)
+    assert "by hand" in str(report) or report.ok
+
+
+def test_elsewhere_the_report_says_how_many_entries_are_wrong_and_names_the_worst():
+    dx = np.ones_like(X)
+    dx[1, 2, 0] = 3
+    report = compare("sum", lambda a: np.sum(a["x"]), {"x": X}, {"x": dx})
+    assert "1 of 60 entries; worst at [1, 2, 0], by hand 3, expected 1" in str(report)
 
 
 def test_kinks_are_counted_and_left_out_of_central_differences_only():

@@ -30,20 +30,42 @@ def test_two_steps_worked_out_by_hand():
     U = np.array([[0.5, 0.6, 0.7, 0.8]])
     b = np.array([0.0, 1.0, 0.0, 0.0])
     zero = np.zeros((1, 1))
-    (y, h, c), _ = lstm_forward(np.array([[[1.0], [2.0]]]), W, U, b, zero, zero)
+    (y, h, c), cache = lstm_forward(np.array([[[1.0], [2.0]]]), W, U, b, zero, zero)
     # step 1: x = 1, h = c = 0
-    i, g, o = sigmoid(0.1), np.tanh(0.3), sigmoid(0.4)
-    c1 = i * g
-    h1 = o * np.tanh(c1)
+    i1, f1, g1, o1 = sigmoid(0.1), sigmoid(0.2 + 1), np.tanh(0.3), sigmoid(0.4)
+    c1 = i1 * g1
+    h1 = o1 * np.tanh(c1)
     # step 2: x = 2
-    i, f = sigmoid(0.2 + 0.5 * h1), sigmoid(0.4 + 0.6 * h1 + 1)
-    g, o = np.tanh(0.6 + 0.7 * h1), sigmoid(0.8 + 0.8 * h1)
-    c2 = f * c1 + i * g
-    h2 = o * np.tanh(c2)
-    np.testing.assert_allclose(y[0, :, 0], [h1, h2], rtol=1e-15)
-    np.testing.assert_allclose([h[0, 0], c[0, 0]], [h2, c2], rtol=1e-15)
+    i2, f2 = sigmoid(0.2 + 0.5 * h1), sigmoid(0.4 + 0.6 * h1 + 1)
+    g2, o2 = np.tanh(0.6 + 0.7 * h1), sigmoid(0.8 + 0.8 * h1)
+    c2 = f2 * c1 + i2 * g2
+    h2 = o2 * np.tanh(c2)
+    assert_all_alike(
+        {
+            "input gate i": ([i1, i2], cache.i),
+            "forget gate f": ([f1, f2], cache.f),
+            "candidate g": ([g1, g2], cache.g),
+            "output gate o": ([o1, o2], cache.o),
+            "cell c": ([c1, c2], cache.c[1:]),
+            "state h": ([h1, h2], cache.h[1:]),
+            "output y": ([h1, h2], y),
+            "last h": ([h2], h),
+            "last c": ([c2], c),
+        }
+    )
     assert c2 == pytest.approx(0.4498, abs=1e-4)
     assert h2 == pytest.approx(0.2974, abs=1e-4)
+
+
+def assert_all_alike(pairs):
+    """Compare numbers worked out by hand with those computed; where one differs, show all of them as a table."""
+    lines, wrong = [f"{'':<14} {'step':>4} {'by hand':>12} {'computed':>12}"], []
+    for name, (by_hand, computed) in pairs.items():
+        for step, (expected, got) in enumerate(zip(by_hand, np.ravel(computed), strict=True), start=1):
+            alike = abs(got - expected) <= 1e-15
+            lines.append(f"{name:<14} {step:>4} {expected:>12.8f} {got:>12.8f}  {'' if alike else 'WRONG'}")
+            wrong += [] if alike else [f"{name} at step {step}"]
+    assert not wrong, f"wrong first: {wrong[0]}\n" + "\n".join(lines)
 
 
 def test_sigmoid_as_activation_is_applied_to_candidate_and_cell():

@@ -12,6 +12,7 @@ from oracles.make import CASES, FOLDER, KERAS_CASES, LOSSES, MODELS, OPTIMIZERS,
 
 from minilstm import LSTM, Sequential, use_numba
 from minilstm.activations import get_activation
+from minilstm.fast import choose_plan
 from minilstm.fast import lstm as fast_lstm
 from minilstm.fast.plan import choose
 from minilstm.layers import lstm
@@ -19,7 +20,8 @@ from minilstm.layers.base import padding_mask
 from minilstm.losses import BinaryCrossentropy
 from minilstm.optimizers import RMSprop
 from minilstm.tools.interop import from_keras, from_torch, to_keras, to_torch
-from minilstm.training import Shard, choose_plan, forward, train_step
+from minilstm.tools.report import wrong_place
+from minilstm.training import Shard, forward, train_step
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}  # of the largest entry
 LAYERS = {f"Keras: {name}": case for name, case in (CASES | KERAS_CASES).items()}
@@ -39,10 +41,12 @@ def frozen():
     return records
 
 
-def assert_close(got, expected, dtype):
-    assert got.shape == expected.shape
-    assert got.dtype == dtype
-    assert np.abs(got - expected).max(initial=0) <= TOLERANCE[dtype] * np.abs(expected).max(initial=0)
+def assert_close(got, expected, dtype, what="result", gates=()):
+    """Compare with a framework's numbers; where they differ, say in what, where, and of an LSTM in which gates."""
+    assert got.shape == expected.shape, f"{what} has shape {got.shape}, expected {expected.shape}"
+    assert got.dtype == dtype, f"{what} is {got.dtype}, expected {dtype}"
+    place = wrong_place(got, expected, TOLERANCE[dtype], gates)
+    assert not place, f"{what} is not the framework's: {place}"
 
 
 def as_theirs(framework, layers):
@@ -77,15 +81,16 @@ def check_layers(name, numbers, dtype="float64", twins=True):
         dx, grads[runner.name] = runner.backward(dx, cache)
     if case.lengths is not None and y.ndim == 3:
         y = y * padding_mask(case.lengths, y.shape[1])[:, :, None]
-    assert_close(y, numbers["y"], dtype)
+    assert_close(y, numbers["y"], dtype, "y")
     if dx is not None:
-        assert_close(dx, numbers["dx"], dtype)
+        assert_close(dx, numbers["dx"], dtype, "dx")
     for layer in model.layers:
         for param, p in layer.params.items():
             p[...] = grads[layer.name][param]  # so that they can be told in the framework's layout
-    got = as_theirs(framework, model.layers).values()
-    for g, expected in zip(got, unpack(numbers["grads"], got), strict=True):
-        assert_close(g, expected, dtype)
+    got = as_theirs(framework, model.layers)
+    for (what, g), expected in zip(got.items(), unpack(numbers["grads"], got.values()), strict=True):
+        gates = LSTM.gates if framework == "Keras" and any(layer.gates for layer in model.layers) else ()
+        assert_close(g, expected, dtype, f"the gradient of weight {what}", gates)
 
 
 def check_states(name, numbers, dtype="float64", twins=True):
@@ -101,10 +106,9 @@ def check_states(name, numbers, dtype="float64", twins=True):
     outputs, cache = pair.lstm_forward(*read("x"), *layer.params.values(), *read("h0", "c0"))
     dx, grads, dh0, dc0 = pair.lstm_backward(*read("dy", "dh", "dc"), cache)
     for got, symbol in zip((*outputs, dx, dh0, dc0), ("y", "h", "c", "dx", "dh0", "dc0"), strict=True):
-        assert_close(got, numbers[symbol], dtype)
-    assert_close(grads["W"].T, numbers["dweight_ih_l0"], dtype)
-    assert_close(grads["U"].T, numbers["dweight_hh_l0"], dtype)
-    assert_close(grads["b"], numbers["dbias_ih_l0"], dtype)
+        assert_close(got, numbers[symbol], dtype, symbol)
+    for name, theirs in (("W", "dweight_ih_l0"), ("U", "dweight_hh_l0"), ("b", "dbias_ih_l0")):
+        assert_close(grads[name], numbers[theirs].T, dtype, f"d{name}", LSTM.gates)
 
 
 def check_losses(name, numbers, dtype="float64"):

@@ -22,9 +22,10 @@ from minilstm import (
     use_numba,
 )
 from minilstm.data.batching import shards
+from minilstm.fast import choose_plan
 from minilstm.fast.twin import Twin
 from minilstm.losses import BinaryCrossentropy
-from minilstm.training import Shard, choose_plan, train_step, tree_sum
+from minilstm.training import Shard, train_step, tree_sum
 
 V, LENGTHS = 12, np.array([9, 7, 3, 0, 9])
 MODELS = {

@@ -405,7 +405,7 @@ def bad_reviews(x):
         (lambda: small().fit(X, Y, validation_split=1), ValueError, "validation_split is 1"),
         (lambda: small().predict(X, batch_size=0), ValueError, "batch_size"),
         (lambda: small().evaluate(X, Y, batch_size=-1), ValueError, "batch_size"),
-        (lambda: small().fit(X, Y, callbacks=["early"]), TypeError, "'early' is no callback"),
+        (lambda: small().fit(X, Y, callbacks=["early"]), TypeError, "'early' is not a callback"),
         (lambda: Sequential([Embedding(20, 2), Dense(1)]).fit(X, Y), ValueError, "no loss yet; call model.compile"),
         (lambda: Sequential([Dense(1)]).predict(["text"]), TypeError, "expected numbers"),
         (lambda: Sequential([Dense(1)]).predict(np.ones(3)), ValueError, r"x has shape \(3,\)"),

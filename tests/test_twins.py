@@ -27,7 +27,7 @@ from minilstm import (
 )
 from minilstm.data import text
 from minilstm.data.batching import shards
-from minilstm.fast import kernels
+from minilstm.fast import Plan, choose_plan, kernels
 from minilstm.fast import lstm as fast_lstm
 from minilstm.fast.optimizers import OPTIMIZER_TWINS
 from minilstm.fast.plan import ROOTS, TWINS
@@ -36,7 +36,7 @@ from minilstm.fast.threads import threads
 from minilstm.fast.twin import Twin, takes_rows
 from minilstm.layers import lstm
 from minilstm.losses import BinaryCrossentropy
-from minilstm.training import Plan, Shard, choose_plan, train_step
+from minilstm.training import Shard, train_step
 
 LIMIT = {"float64": 1e-10, "float32": 1e-5}  # of the largest number that the textbook gives
 UNBOUNDED = ("LSTM recurrent relu", "LSTM recurrent linear")  # gates above 1, or at a kink, let rounding grow in both

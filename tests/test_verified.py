@@ -14,10 +14,9 @@ import pytest
 
 import minilstm
 from minilstm import LSTM, Adam, Bidirectional, Conv1D, Dense, Embedding, Sequential, activations
-from minilstm.fast import kernels, plan, verified
+from minilstm.fast import choose_plan, kernels, plan, verified
 from minilstm.fast.twin import Twin
 from minilstm.layers import base, lstm
-from minilstm.training import choose_plan
 
 RECORDS = json.loads(verified.RECORDS.read_text(encoding="utf-8"))
 X, Y = [[1, 2, 3, 4], [2, 2], [4, 1, 0], [3]], [0, 1, 1, 0]
@@ -47,7 +46,7 @@ def made(library, twin):
 
 def runs_as_written(library, twin, model):
     """Whether the plan has the layer itself, or the optimiser itself, in place of the twin."""
-    chosen = sys.modules["minilstm.training"].choose_plan(model.layers, model.optimizer)
+    chosen = sys.modules["minilstm.fast"].choose_plan(model.layers, model.optimizer)
     parts = zip((*chosen.layers, chosen.optimizer), (*chosen.runners, chosen.stepper), strict=True)
     return [runner is part for part, runner in parts if type(part).__name__ == twin] == [True]
 

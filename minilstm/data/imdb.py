@@ -9,11 +9,11 @@ reading takes its seconds only once.
 
 import gzip
 import hashlib
+import io
 import os
 import re
 import sys
 import tarfile
-import tempfile
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from minilstm.data.files import replace_file
 from minilstm.tools.validate import check_number, make_rng
 
 IntArray = NDArray[np.int64]
@@ -223,10 +224,9 @@ def _read_cache(cache: Path, stamp: str) -> _Corpus | None:
 def _write_cache(cache: Path, stamp: str, corpus: _Corpus) -> None:
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache.parent) as folder:
-            written = Path(folder) / cache.name
-            np.savez(written, stamp=np.array(stamp), **corpus._asdict())
-            written.replace(cache)  # in one step: nobody ever meets half a file
+        buffer = io.BytesIO()
+        np.savez(buffer, stamp=np.array(stamp), **corpus._asdict())
+        replace_file(cache, buffer.getvalue())
     except OSError:
         return  # a full or read-only disk: the next call reads the source again
 

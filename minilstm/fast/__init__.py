@@ -16,7 +16,11 @@ compared with it in ``tests/test_twins.py``, and runs only while the textbook is
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 OFF = ("0", "off", "no", "false")
 _on = all(os.environ.get(name, "1").lower() not in OFF for name in ("MINILSTM_FAST", "MINILSTM_NUMBA"))
@@ -61,3 +65,31 @@ def textbook() -> use_numba:
             model.fit(x, y)
     """
     return use_numba(False)
+
+
+Map = Callable[..., Iterable[Any]]
+"""Applies a function to every shard of a batch: ``map``, or that of a pool of threads."""
+
+
+class Plan(NamedTuple):
+    """What one call of fit, evaluate or predict runs."""
+
+    layers: Sequence[Any]  # as they are written
+    optimizer: Any  # None where nothing is trained
+    runners: Sequence[Any]  # one for each layer: the layer itself or a twin, which keeps the same contract
+    stepper: Any  # the optimiser itself or a twin
+    workers: Callable[[], AbstractContextManager[Map]]  # what maps a function over the shards of a batch
+
+    def __str__(self) -> str:
+        """Name each layer, and after it its twin if that runs in its place."""
+        pairs = zip((*self.layers, self.optimizer), (*self.runners, self.stepper), strict=True)
+        return ", ".join(" by ".join(dict.fromkeys([type(a).__name__, type(b).__name__])) for a, b in pairs)
+
+
+def choose_plan(layers: Sequence[Any], optimizer: Any = None) -> Plan:
+    """Choose what runs: twins where there are any and nobody switched them off, else the layers as they are written."""
+    if enabled():
+        from minilstm.fast.plan import choose  # only now, since it loads numba
+
+        return Plan(layers, optimizer, *choose(layers, optimizer))
+    return Plan(layers, optimizer, layers, optimizer, lambda: contextlib.nullcontext(map))

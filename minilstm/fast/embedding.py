@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array, Lengths
+from minilstm.arrays import Array, Lengths, Rng
 from minilstm.fast import kernels
 from minilstm.fast.optimizers import FastOptimizer
 from minilstm.fast.rows import RowGradient, UniqueRows
@@ -33,7 +33,7 @@ class FastEmbedding(Twin):
         self.rows_out, self.row_gradient = takes_rows(following), isinstance(stepper, FastOptimizer)
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Any, FastEmbeddingCache]:
         """Look up the vectors of token ids x (B, T). Cost: B T + V steps, and N D copies."""
         E = self.layer.params["E"]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array, Arrays, Lengths
+from minilstm.arrays import Array, Arrays, Lengths, Rng
 from minilstm.fast import kernels
 from minilstm.fast.rows import UniqueRows
 from minilstm.fast.twin import Twin, takes_rows
@@ -131,7 +131,7 @@ class FastLSTM(Twin):
     takes_rows = True
 
     def forward(
-        self, x: Any, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Any, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, FastLSTMCache]:
         """Read x (B, T, D)."""
         layer, (W, U, b) = self.layer, (self.layer.params[name] for name in "WUb")
@@ -178,7 +178,7 @@ class FastBidirectional(Twin):
         self.takes_rows = takes_rows(self.lstm_f) and takes_rows(self.lstm_r)
 
     def forward(
-        self, x: Any, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Any, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, FastBidirectionalCache]:
         """Compute y from x (B, T, D)."""
         f, f_cache = self.lstm_f.forward(x, lengths, train, rng)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array, Arrays, Lengths
+from minilstm.arrays import Array, Arrays, Lengths, Rng
 from minilstm.fast import kernels
 from minilstm.fast.rows import UniqueRows, as_rows
 from minilstm.fast.twin import Twin
@@ -77,7 +77,7 @@ class FastConv1D(Twin):
     reaches: ClassVar[tuple[tuple[Any, str], ...]] = WINDOWS
 
     def forward(
-        self, x: Any, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Any, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, FastConv1DCache]:
         """Compute y (B, T_out, F) from x (B, T, D)."""
         layer, W, b = self.layer, self.layer.params["W"], self.layer.params["b"]
@@ -121,7 +121,7 @@ class FastMaxPooling1D(Twin):
     reaches: ClassVar[tuple[tuple[Any, str], ...]] = WINDOWS
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, FastMaxPoolCache]:
         """Compute y (B, T_out, D) from x (B, T, D)."""
         check_input(self.layer, x, lengths, "B T D")
@@ -136,7 +136,7 @@ class FastGlobalMaxPooling1D(Twin):
     """One window for each row: all of its steps."""
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, FastMaxPoolCache]:
         """Compute y (B, D) from x (B, T, D)."""
         check_input(self.layer, x, lengths, "B T D")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minilstm import activations
-from minilstm.arrays import Array, Arrays, Lengths
+from minilstm.arrays import Array, Arrays, Lengths, Rng
 from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
 
 
@@ -58,7 +58,7 @@ class Activation(Layer):
         self.activation = activation
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, ActivationCache]:
         """Compute y from x."""
         steps = np.ndim(x) == 3

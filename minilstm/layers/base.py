@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.arrays import Array, Arrays, Lengths, Shape
+from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
 
 
 class Layer:
@@ -40,7 +40,10 @@ class Layer:
     Attributes:
         params: the learned arrays by name. Empty until :meth:`build`, and for layers that learn nothing.
         name: what tables and messages call this layer. A model gives each of its layers a name of its own.
+        gates: what the equal parts of the last axis of each parameter belong to, for messages.
     """
+
+    gates: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.params: Arrays = {}
@@ -56,9 +59,7 @@ class Layer:
         """
         return shape_in
 
-    def forward(
-        self, x: Any, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
-    ) -> tuple[Any, Any]:
+    def forward(self, x: Any, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Any, Any]:
         """Compute the output ``y`` of a batch ``x``, and the cache for :meth:`backward`.
 
         ``train`` and ``rng`` matter only to layers that behave differently during training, such as Dropout.
@@ -116,15 +117,10 @@ UNSUPPORTED = (np.ma.MaskedArray, np.matrix)  # arrays that do not compute as ar
 
 
 def check_input(layer: Layer, x: Any, lengths: Lengths, axes: str, params: str = "", kind: str = "fc") -> list[Array]:
-    """Check a layer's input and return the parameters that it names, such as "W U b".
+    """Check a layer's input and return the layer's parameters.
 
-    Args:
-        layer: a built layer. The number of features that x must have is the last but one axis of its first parameter.
-        x: the input.
-        lengths: the lengths of its rows.
-        axes: those that x must have, such as "B T D".
-        params: the names of the layer's parameters.
-        kind: "fc" for floating-point numbers, in the dtype of the parameters, or "iu" for token ids.
+    x must have the ``axes`` named, such as "B T D", with as many features as the last but one axis of the first of
+    ``params``, such as "W U b". ``kind`` is "fc" for floating-point numbers, in their dtype, or "iu" for token ids.
 
     Raises:
         TypeError: x is not an array, or has another dtype.
@@ -144,34 +140,24 @@ def check_input(layer: Layer, x: Any, lengths: Lengths, axes: str, params: str =
         wanted = "token ids, an integer array" if kind == "iu" else "float32 or float64"
         raise TypeError(f"{who}: x is {x.dtype}, expected {wanted} {expected}; convert it with x.astype")
     if features is not None and arrays[0].dtype != x.dtype:
-        raise TypeError(
-            f"{who}: x is {x.dtype}, but {params.split()[0]} is {arrays[0].dtype}; "
-            f"convert it with x.astype(np.{arrays[0].dtype}), or build the layer with dtype {x.dtype}"
-        )
+        p, remedy = arrays[0].dtype, f"or build the layer with dtype {x.dtype}"
+        raise TypeError(f"{who}: x is {x.dtype}, but {params[0]} is {p}; convert it with x.astype(np.{p}), {remedy}")
     if lengths is None or names[1] != "T":
         return arrays
     B, T = x.shape[:2]
     if not isinstance(lengths, np.ndarray) or isinstance(lengths, UNSUPPORTED) or lengths.dtype != np.int64:
-        raise TypeError(
-            f"{who}: lengths must be an int64 array ({B},) or None, got {lengths!r}; use np.asarray(..., int)"
-        )
+        wanted = f"an int64 array ({B},) or None"
+        raise TypeError(f"{who}: lengths must be {wanted}, got {lengths!r}; use np.asarray(..., int)")
     if lengths.shape != (B,):
         raise ValueError(f"{who}: lengths has shape {lengths.shape}, expected ({B},), one for each row of x")
     if B and (lengths.min() < 0 or lengths.max() > T):
-        raise ValueError(
-            f"{who}: lengths go from {lengths.min()} to {lengths.max()}, expected 0 to T = {T}; "
-            "a length counts the steps of a row before its padding"
-        )
+        span, remedy = f"{lengths.min()} to {lengths.max()}", "a length counts the steps of a row before its padding"
+        raise ValueError(f"{who}: lengths go from {span}, expected 0 to T = {T}; {remedy}")
     return arrays
 
 
 def check_arrays(who: str, dtype: npt.DTypeLike, **arrays: tuple[Any, tuple[int, ...]]) -> None:
-    """Check that every ``symbol=(array, shape)`` is an array of this shape and dtype.
-
-    Raises:
-        TypeError: it is not an array, or has another dtype.
-        ValueError: it has another shape.
-    """
+    """Raise unless every ``symbol=(array, shape)`` is an array of this shape (ValueError) and dtype (TypeError)."""
     for symbol, (array, shape) in arrays.items():
         if not isinstance(array, np.ndarray) or isinstance(array, UNSUPPORTED):
             raise TypeError(f"{who}: {symbol} is a {type(array).__name__}, expected an array {shape} of {dtype}")
@@ -179,17 +165,6 @@ def check_arrays(who: str, dtype: npt.DTypeLike, **arrays: tuple[Any, tuple[int,
             raise ValueError(f"{who}: {symbol} has shape {array.shape}, expected {shape}")
         if array.dtype != dtype:
             raise TypeError(f"{who}: {symbol} is {array.dtype}, expected {dtype}; convert it with {symbol}.astype")
-
-
-def check_steps(who: str, shape_in: Shape) -> tuple[int | None, int]:
-    """Return T and D of a sample (T, D); raise a ValueError where it has no time axis or D is not known."""
-    D = shape_in[1] if isinstance(shape_in, (tuple, list)) and len(shape_in) == 2 else None
-    if not isinstance(D, (int, np.integer)) or D < 0:
-        raise ValueError(
-            f"{who}: a sample has shape {shape_in}, expected (T, D) with D known: a vector for every step. "
-            "If the layer before is an LSTM, give that one return_sequences=True"
-        )
-    return shape_in[0], int(D)
 
 
 def check_same(who: str, wanted: Any, came: Any) -> None:

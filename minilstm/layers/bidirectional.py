@@ -7,8 +7,9 @@ Forward::
     (3)  y = [f r]  or  f + r  or  (f + r)/2  or  f ⊙ r          merge_mode concat, sum, ave, mul
 
 Without ``return_sequences`` f and r are the last states: f has read the last word last, r the first word. With it, f_t
-and r_t meet at word t: one has read everything before it, the other everything after it. ``flip`` reverses within each
-row's length, so that r never starts in the padding.
+and r_t meet at word t: one has read everything before it, the other everything after it. So y[:, -1] of all states is
+not the last state: its r has read one word only. ``flip`` reverses within each row's length, so that r never starts in
+the padding.
 
 Backward::
 
@@ -29,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.arrays import Array, Arrays, Lengths, Shape
+from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
 from minilstm.layers.base import Layer, check_arrays, flip
 from minilstm.layers.lstm import LSTM
 from minilstm.tools.validate import check_choice
@@ -56,13 +57,7 @@ def merge_backward(dy: Array, f: Array, r: Array, merge_mode: str) -> tuple[Arra
 
 
 def bidirectional_forward(
-    x: Array,
-    lstm_f: Layer,
-    lstm_r: Layer,
-    lengths: Lengths,
-    merge_mode: str,
-    train: bool = False,
-    rng: np.random.Generator | None = None,
+    x: Array, lstm_f: Layer, lstm_r: Layer, lengths: Lengths, merge_mode: str, train: bool = False, rng: Rng = None
 ) -> tuple[Array, BidirectionalCache]:
     """Run (1) to (3): x (B, T, D) to y. Cost: that of the two LSTMs."""
     f, f_cache = lstm_f.forward(x, lengths, train, rng)  # (1)
@@ -107,6 +102,8 @@ class Bidirectional(Layer):
         ValueError: an unknown ``merge_mode``, or an LSTM with ``return_state``, ``go_backwards`` or weights.
     """
 
+    gates = LSTM.gates
+
     def __init__(self, layer: LSTM, merge_mode: str = "concat") -> None:
         if not isinstance(layer, LSTM):
             raise TypeError(f"Bidirectional: layer is {layer!r}, expected an LSTM, as in Bidirectional(LSTM(32))")
@@ -133,7 +130,7 @@ class Bidirectional(Layer):
         return (*T, 2 * self.layer.units if self.merge_mode == "concat" else H)
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, BidirectionalCache]:
         """Compute y from x (B, T, D)."""
         return bidirectional_forward(x, self.layer, self.reverse, lengths, self.merge_mode, train, rng)

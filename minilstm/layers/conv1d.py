@@ -26,11 +26,11 @@ import numpy as np
 import numpy.typing as npt
 
 from minilstm.activations import Activation, get_activation
-from minilstm.arrays import Array, Arrays, Lengths, Shape
+from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
 from minilstm.initializers import glorot_uniform
-from minilstm.layers.base import Layer, check_arrays, check_input, check_steps, zero_padding
+from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
 from minilstm.layers.windows import Windows
-from minilstm.tools.validate import check_choice, check_positive
+from minilstm.tools.validate import check_choice, check_positive, check_steps
 
 
 def conv1d_forward(
@@ -102,9 +102,7 @@ class Conv1D(Layer):
         check_choice("padding", padding, "valid", "same", "causal")
         get_activation(activation, elementwise=True)
         if strides > 1 and dilation_rate > 1:
-            raise ValueError(
-                f"Conv1D: strides={strides} and dilation_rate={dilation_rate}, expected one of them to be 1"
-            )
+            raise ValueError(f"Conv1D: strides={strides} and dilation_rate={dilation_rate}, expected one to be 1")
         self.filters, self.kernel_size, self.strides = int(filters), int(kernel_size), int(strides)
         self.padding, self.dilation_rate, self.activation = padding, int(dilation_rate), activation
         self.windows = Windows(self.kernel_size, self.strides, self.dilation_rate, padding)
@@ -117,7 +115,7 @@ class Conv1D(Layer):
         return (self.windows.count(T), F)
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, Conv1DCache]:
         """Compute y (B, T_out, F) from x (B, T, D)."""
         W, b = check_input(self, x, lengths, "B T D", "W b")

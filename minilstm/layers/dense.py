@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minilstm.activations import Activation, get_activation
-from minilstm.arrays import Array, Arrays, Lengths, Shape
+from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
 from minilstm.initializers import glorot_uniform
 from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
 from minilstm.tools.validate import check_positive
@@ -81,16 +81,14 @@ class Dense(Layer):
     def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Make W and b for samples of shape (D,) or (T, D)."""
         if len(shape_in) not in (1, 2) or shape_in[-1] is None:
-            raise ValueError(
-                f"Dense: a sample has shape {shape_in}, expected (D,) or (T, D) with D known; "
-                "after Flatten, give Embedding an input_length"
-            )
+            remedy = "after Flatten, give Embedding an input_length"
+            raise ValueError(f"Dense: a sample has shape {shape_in}, expected (D,) or (T, D) with D known; {remedy}")
         D, H = shape_in[-1], self.units
         self.params = {"W": glorot_uniform(rng, D, H, (D, H), dtype), "b": np.zeros(H, dtype)}
         return (*shape_in[:-1], H)
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, DenseCache]:
         """Compute y (B, H) from x (B, D), or y (B, T, H) from x (B, T, D)."""
         steps = np.ndim(x) == 3

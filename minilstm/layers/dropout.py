@@ -21,12 +21,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.arrays import Array, Arrays, Lengths
+from minilstm.arrays import Array, Arrays, Lengths, Rng
 from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
 from minilstm.tools.validate import check_number
 
 
-def dropout_mask(shape: tuple[int, ...], rate: float, dtype: npt.DTypeLike, rng: np.random.Generator | None) -> Array:
+def dropout_mask(shape: tuple[int, ...], rate: float, dtype: npt.DTypeLike, rng: Rng) -> Array:
     """Draw (1), from float32 numbers: half the bits serve as well.
 
     Raises:
@@ -73,7 +73,7 @@ class Dropout(Layer):
         self.rate = check_number("rate", rate, 0, 1, inclusive=True)
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, DropoutCache]:
         """Hide a fraction of x if ``train``, with random numbers from ``rng``."""
         steps = np.ndim(x) == 3

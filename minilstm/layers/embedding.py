@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.arrays import Array, Arrays, Lengths, Shape
+from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
 from minilstm.initializers import uniform
 from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
 from minilstm.layers.dropout import dropout_mask
@@ -96,13 +96,13 @@ class Embedding(Layer):
         self.params = {"E": uniform(rng, (self.input_dim, self.output_dim), dtype)}
         return (shape_in[0], self.output_dim)
 
-    def draw_mask(self, train: bool, rng: np.random.Generator | None) -> Array:
+    def draw_mask(self, train: bool, rng: Rng) -> Array:
         """Draw m (V, 1); ones where nothing is to be hidden."""
         shape, dtype = (self.input_dim, 1), self.params["E"].real.dtype
         return dropout_mask(shape, self.dropout, dtype, rng) if train and self.dropout else np.ones(shape, dtype)
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Any, EmbeddingCache]:
         """Look up the vectors of the token ids x (B, T)."""
         (E,) = check_input(self, x, lengths, "B T", "E", kind="iu")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.arrays import Array, Arrays, Lengths, Shape
+from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
 from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
 
 
@@ -55,7 +55,7 @@ class Flatten(Layer):
         return (shape_in[0] * shape_in[1],)
 
     def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, FlattenCache]:
         """Compute y (B, T D) from x (B, T, D)."""
         check_input(self, x, lengths, "B T D")

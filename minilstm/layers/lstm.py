@@ -44,11 +44,11 @@ import numpy as np
 import numpy.typing as npt
 
 from minilstm.activations import Activation, get_activation
-from minilstm.arrays import Array, Arrays, Lengths, Shape
+from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
 from minilstm.initializers import glorot_uniform, orthogonal
-from minilstm.layers.base import Layer, check_arrays, check_input, check_steps, flip, zero_padding
+from minilstm.layers.base import Layer, check_arrays, check_input, flip, zero_padding
 from minilstm.layers.dropout import dropout_mask
-from minilstm.tools.validate import check_number, check_positive, check_tuple
+from minilstm.tools.validate import check_number, check_positive, check_steps, check_tuple
 
 TINY = 1e-30  # smaller numbers in a gradient become 0
 
@@ -156,6 +156,8 @@ class LSTM(Layer):
         ValueError: ``units`` is below 1, or an activation is unknown.
     """
 
+    gates = ("i", "f", "g", "o")
+
     def __init__(
         self,
         units: int,
@@ -189,7 +191,7 @@ class LSTM(Layer):
         }
         return (T, H) if self.return_sequences else (H,)
 
-    def draw_masks(self, B: int, D: int, train: bool, rng: np.random.Generator | None) -> tuple[Any, Any]:
+    def draw_masks(self, B: int, D: int, train: bool, rng: Rng) -> tuple[Any, Any]:
         """Draw m_x (B, 1, D) and m_h (B, H); each is 1 where nothing is to be hidden."""
         if not train or not (self.dropout or self.recurrent_dropout):
             return 1, 1
@@ -202,7 +204,7 @@ class LSTM(Layer):
         x: Array,
         lengths: Lengths = None,
         train: bool = False,
-        rng: np.random.Generator | None = None,
+        rng: Rng = None,
         initial_state: tuple[Array, Array] | None = None,
     ) -> tuple[Any, LSTMCache]:
         """Read x (B, T, D) from ``initial_state`` (h0, c0), (B, H) each, zeros by default."""

@@ -17,15 +17,16 @@ Source: Collobert et al. 2011 (the maximum over time, for sentences).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from minilstm.arrays import Array, Arrays, Lengths, Shape
-from minilstm.layers.base import Layer, check_arrays, check_input, check_steps, padding_mask, zero_padding
+from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
+from minilstm.layers.base import Layer, check_arrays, check_input, padding_mask, zero_padding
 from minilstm.layers.windows import Windows
-from minilstm.tools.validate import check_choice, check_positive
+from minilstm.tools.validate import check_choice, check_positive, check_steps
 
 
 def max_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Array, PoolCache]:
@@ -84,7 +85,7 @@ class PoolCache(NamedTuple):
     windows: Windows
 
 
-def global_max_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalMaxCache]:
+def global_max_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalPoolCache]:
     """Run (1) over whole rows: x (B, T, D) to y (B, D)."""
     B, T, D = x.shape
     n = np.full(B, T) if lengths is None else lengths  # (B,)
@@ -93,48 +94,45 @@ def global_max_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalMaxCach
     steps[:, :T][mask], steps[n == 0, T] = x[mask], 0
     t_max = steps.real.argmax(axis=1)  # (B, D), the first of ties
     y = np.take_along_axis(steps, t_max[:, None], axis=1)[:, 0]  # (1), (B, D)
-    return y, GlobalMaxCache(t_max, y, T)
+    return y, GlobalPoolCache(t_max, y, lengths, T)
 
 
-def global_max_backward(dy: Array, cache: GlobalMaxCache) -> tuple[Array, Arrays]:
+def global_max_backward(dy: Array, cache: GlobalPoolCache) -> tuple[Array, Arrays]:
     """Run (1') over whole rows: dy (B, D) to dx (B, T, D)."""
-    t_max, (B, D), T = cache.t_max, cache.y.shape, cache.T
-    dx = np.zeros((B, T + 1, D), dy.dtype)  # (B, T+1, D)
+    t_max, y, _, T = cache
+    dx = np.zeros((len(y), T + 1, y.shape[1]), dy.dtype)  # (B, T+1, D)
     np.put_along_axis(dx, t_max[:, None], dy[:, None], axis=1)  # (1')
     return dx[:, :T], {}
 
 
-class GlobalMaxCache(NamedTuple):
-    """What :func:`global_max_backward` needs."""
-
-    t_max: Array  # (B, D): which step was largest; T in an empty row
-    y: Array  # (B, D)
-    T: int
-
-
-def global_average_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalAverageCache]:
+def global_average_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalPoolCache]:
     """Run (2) over whole rows: x (B, T, D) to y (B, D)."""
     n = np.full(len(x), x.shape[1]) if lengths is None else lengths  # (B,)
     n = np.maximum(1, n)[:, None].astype(x.real.dtype)  # (B, 1)
-    return zero_padding(x, lengths).sum(axis=1) / n, GlobalAverageCache(n, lengths, x.shape)  # (2), (B, D)
+    y = zero_padding(x, lengths).sum(axis=1) / n  # (2), (B, D)
+    return y, GlobalPoolCache(n, y, lengths, x.shape[1])
 
 
-def global_average_backward(dy: Array, cache: GlobalAverageCache) -> tuple[Array, Arrays]:
+def global_average_backward(dy: Array, cache: GlobalPoolCache) -> tuple[Array, Arrays]:
     """Run (2') over whole rows: dy (B, D) to dx (B, T, D)."""
-    n, lengths, (_, T, _) = cache
+    n, _, lengths, T = cache
     return zero_padding(np.repeat((dy / n)[:, None], T, axis=1), lengths), {}  # (2')
 
 
-class GlobalAverageCache(NamedTuple):
-    """What :func:`global_average_backward` needs."""
+class GlobalPoolCache(NamedTuple):
+    """What :func:`global_max_backward` and :func:`global_average_backward` need."""
 
-    n: Array  # (B, 1): the number of steps of each row, but at least 1
+    choice: Array  # (B, D): which step was largest, T in an empty row; for a mean n (B, 1), but at least 1
+    y: Array  # (B, D)
     lengths: Lengths  # (B,) or None
-    shape: tuple[int, int, int]  # of x
+    T: int
 
 
 class _Pooling1D(Layer):
     """What the two windowed pooling layers have in common: everything except the pair of functions."""
+
+    pool_forward: Callable[..., tuple[Array, PoolCache]]
+    pool_backward: Callable[..., tuple[Array, Arrays]]
 
     def __init__(self, pool_size: int = 2, strides: int | None = None, padding: str = "valid") -> None:
         super().__init__()
@@ -148,6 +146,18 @@ class _Pooling1D(Layer):
         """Make nothing for samples of shape (T, D); the output is (T_out, D)."""
         T, D = check_steps(type(self).__name__, shape_in)
         return (self.windows.count(T), D)
+
+    def forward(
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
+    ) -> tuple[Array, PoolCache]:
+        """Compute y (B, T_out, D) from x (B, T, D)."""
+        check_input(self, x, lengths, "B T D")
+        return self.pool_forward(x, lengths, self.windows)
+
+    def backward(self, dy: Array, cache: PoolCache) -> tuple[Array, Arrays]:
+        """Compute dx (B, T, D)."""
+        check_arrays(type(self).__name__, cache.y.dtype, dy=(dy, cache.y.shape))
+        return self.pool_backward(dy, cache)
 
     def out_lengths(self, lengths: Lengths) -> Lengths:
         """Count each row's windows."""
@@ -169,41 +179,36 @@ class MaxPooling1D(_Pooling1D):
         ValueError: a size below 1, an unknown padding.
     """
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
-    ) -> tuple[Array, PoolCache]:
-        """Compute y (B, T_out, D) from x (B, T, D)."""
-        check_input(self, x, lengths, "B T D")
-        return max_pool_forward(x, lengths, self.windows)
-
-    def backward(self, dy: Array, cache: PoolCache) -> tuple[Array, Arrays]:
-        """Compute dx (B, T, D)."""
-        check_arrays("MaxPooling1D", cache.y.dtype, dy=(dy, cache.y.shape))
-        return max_pool_backward(dy, cache)
+    pool_forward, pool_backward = staticmethod(max_pool_forward), staticmethod(max_pool_backward)
 
 
 class AveragePooling1D(_Pooling1D):
     """Keep the mean of each window, over the steps within the row; otherwise as :class:`MaxPooling1D`."""
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
-    ) -> tuple[Array, PoolCache]:
-        """Compute y (B, T_out, D) from x (B, T, D)."""
-        check_input(self, x, lengths, "B T D")
-        return average_pool_forward(x, lengths, self.windows)
-
-    def backward(self, dy: Array, cache: PoolCache) -> tuple[Array, Arrays]:
-        """Compute dx (B, T, D)."""
-        check_arrays("AveragePooling1D", cache.y.dtype, dy=(dy, cache.y.shape))
-        return average_pool_backward(dy, cache)
+    pool_forward, pool_backward = staticmethod(average_pool_forward), staticmethod(average_pool_backward)
 
 
 class _GlobalPooling1D(Layer):
     """What the two global pooling layers have in common: everything except the pair of functions."""
 
+    pool_forward: Callable[..., tuple[Array, GlobalPoolCache]]
+    pool_backward: Callable[..., tuple[Array, Arrays]]
+
     def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Make nothing for samples of shape (T, D); the output is (D,)."""
         return (check_steps(type(self).__name__, shape_in)[1],)
+
+    def forward(
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
+    ) -> tuple[Array, GlobalPoolCache]:
+        """Compute y (B, D) from x (B, T, D)."""
+        check_input(self, x, lengths, "B T D")
+        return self.pool_forward(x, lengths)
+
+    def backward(self, dy: Array, cache: GlobalPoolCache) -> tuple[Array, Arrays]:
+        """Compute dx (B, T, D)."""
+        check_arrays(type(self).__name__, cache.y.dtype, dy=(dy, cache.y.shape))
+        return self.pool_backward(dy, cache)
 
     def out_lengths(self, lengths: Lengths) -> Lengths:
         """Return None: the output has no time axis."""
@@ -213,31 +218,10 @@ class _GlobalPooling1D(Layer):
 class GlobalMaxPooling1D(_GlobalPooling1D):
     """Keep the largest number of each feature over the whole row: (B, T, D) to (B, D). Parameters: none."""
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
-    ) -> tuple[Array, GlobalMaxCache]:
-        """Compute y (B, D) from x (B, T, D)."""
-        check_input(self, x, lengths, "B T D")
-        return global_max_forward(x, lengths)
-
-    def backward(self, dy: Array, cache: GlobalMaxCache) -> tuple[Array, Arrays]:
-        """Compute dx (B, T, D)."""
-        check_arrays("GlobalMaxPooling1D", cache.y.dtype, dy=(dy, cache.y.shape))
-        return global_max_backward(dy, cache)
+    pool_forward, pool_backward = staticmethod(global_max_forward), staticmethod(global_max_backward)
 
 
 class GlobalAveragePooling1D(_GlobalPooling1D):
     """Keep the mean of each feature over the whole row: (B, T, D) to (B, D). Parameters: none."""
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: np.random.Generator | None = None
-    ) -> tuple[Array, GlobalAverageCache]:
-        """Compute y (B, D) from x (B, T, D)."""
-        check_input(self, x, lengths, "B T D")
-        return global_average_forward(x, lengths)
-
-    def backward(self, dy: Array, cache: GlobalAverageCache) -> tuple[Array, Arrays]:
-        """Compute dx (B, T, D)."""
-        B, _, D = cache.shape
-        check_arrays("GlobalAveragePooling1D", cache.n.dtype, dy=(dy, (B, D)))
-        return global_average_backward(dy, cache)
+    pool_forward, pool_backward = staticmethod(global_average_forward), staticmethod(global_average_backward)

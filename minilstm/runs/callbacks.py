@@ -69,11 +69,14 @@ class Callback:
 class CallbackList:
     """All callbacks of a run, called as one: ``callbacks("on_epoch_end", epoch, logs)``."""
 
-    def __init__(self, callbacks: list[Any], model: Any, params: dict[str, int]) -> None:
+    def __init__(self, history: History, given: Any, progress: Any, model: Any, params: dict[str, int]) -> None:
+        if given is not None and not isinstance(given, (list, tuple)):
+            raise TypeError(f"callbacks is a {type(given).__name__}, expected a list; write callbacks=[...]")
+        callbacks = [history, *(given or []), *([progress] if progress else [])]
         for callback in callbacks:
             if isinstance(callback, type) or not any(name.startswith("on_") for name in dir(callback)):
                 raise TypeError(
-                    f"callbacks: {callback!r} is no callback; give objects that have methods such as "
+                    f"callbacks: {callback!r} is not a callback; give objects that have methods such as "
                     "on_epoch_end(epoch, logs), for instance EarlyStopping(patience=2)"
                 )
         self.callbacks = callbacks

@@ -15,11 +15,9 @@ reads and which may be deleted.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +25,9 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-import minilstm
 from minilstm.arrays import Array, Arrays
+from minilstm.data.files import replace_file
+from minilstm.version import __version__
 
 FORMAT = 1  # goes up when this version could not read what a later one writes
 MARK = rb"{\"sha256\":\""  # what stands before the checksum, as it looks in a string within JSON
@@ -50,7 +49,7 @@ def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], about: Map
         ValueError: ``path`` is a folder, an array of another dtype, or more than 100 MB in ``about``.
     """
     path = regular(path)
-    entry = {"sha256": ZEROS.decode(), "format": FORMAT, "version": minilstm.__version__, "about": about}
+    entry = {"sha256": ZEROS.decode(), "format": FORMAT, "version": __version__, "about": about}
     try:
         text = json.dumps(entry, allow_nan=False, separators=(",", ":"))
         if json.loads(text)["about"] != about:
@@ -61,12 +60,12 @@ def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], about: Map
             f"lists, str, finite numbers, bool and None, but there is something else: {error}"
         ) from error
     try:
-        data = safetensors.numpy.save({name: plain(a) for name, a in tensors.items()}, {"minilstm": text})
+        data = safetensors.numpy.save({name: contiguous(a) for name, a in tensors.items()}, {"minilstm": text})
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} was not saved: safetensors does not take it: {error}") from error
     at = data.index(MARK) + len(MARK)
     try:
-        replace(path, data[:at] + checksum(data, at) + data[at + 64 :])
+        replace_file(path, data[:at] + checksum(data, at) + data[at + 64 :])
     except OSError as error:
         wrong = (
             f"{error.strerror or error}; nothing was saved, what was there is as it was; see that the folder exists, "
@@ -99,7 +98,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
     if newer:
         raise ValueError(
             f"{path} has format {entry['format']}, of minilstm {entry.get('version')}, but minilstm "
-            f"{minilstm.__version__} reads no format above {FORMAT}; install a later minilstm"
+            f"{__version__} reads no format above {FORMAT}; install a later minilstm"
         )
     if not isinstance(about, dict):
         raise ValueError(f"{path} is put together wrongly: about is a {type(about).__name__}, no dict; {REMEDY}")
@@ -122,7 +121,7 @@ def regular(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def plain(array: Array) -> Array:
+def contiguous(array: Array) -> Array:
     """Lay an array out as safetensors takes it for granted: row by row, bytes in the order of this machine."""
     array = np.asarray(array)
     return np.asarray(array, array.dtype.newbyteorder("="), order="C")  # the shape of array, also ()
@@ -133,27 +132,3 @@ def checksum(data: bytes, at: int) -> bytes:
     digest = hashlib.sha256(data[:at] + ZEROS)
     digest.update(memoryview(data)[at + 64 :])
     return digest.hexdigest().encode()
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Put a file with these bytes in the place of the one at ``path``, or raise an OSError and leave that one."""
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".minilstm-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            if target.exists():
-                target.open("r+b").close()  # a file that is write-protected stays
-                temporary.chmod(target.stat().st_mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-    with contextlib.suppress(OSError):  # not every system can; the move into place may then wait for its next sync
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

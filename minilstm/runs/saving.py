@@ -17,7 +17,7 @@ import operator
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -243,3 +243,28 @@ def parts(what: str, written: Any, kinds: Mapping[str, Any]) -> list[Any]:
             wanted = getattr(kind, "__name__", kind)
             raise ValueError(f"{what}: {key} is of type {type(written[key]).__name__}, expected {wanted}")
     return [written[key] for key in kinds]
+
+
+def summary(model: Sequential, print_fn: Callable[[str], Any] = print) -> None:
+    """Print each layer of a model with its output shape and the number of its parameters.
+
+    Args:
+        model: the model.
+        print_fn: what takes each line.
+
+    Raises:
+        TypeError: ``print_fn`` cannot be called.
+        ValueError: the shapes are not known yet.
+    """
+    if not callable(print_fn):
+        raise TypeError(f"summary: print_fn is {print_fn!r}, expected a function that takes a line, such as print")
+    if not model.shapes:
+        raise ValueError("summary: the shapes are not known yet; begin with an Embedding, or call build(shape_in)")
+    rows = [("layer (type)", "output shape", "parameters")]
+    for layer, shape in zip(model.layers, model.shapes[1:], strict=True):
+        count = sum(p.size for p in layer.params.values())
+        rows.append((f"{layer.name} ({type(layer).__name__})", str((None, *shape)), f"{count:,}"))
+    rows.append(("total", "", f"{sum(p.size for p in model.params.values()):,}"))
+    widths = [max(len(row[k]) for row in rows) for k in range(3)]
+    for row in rows:
+        print_fn(f"{row[0]:<{widths[0]}}   {row[1]:<{widths[1]}}   {row[2]:>{widths[2]}}")

@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from minilstm import __version__
-from minilstm.gradcheck import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Report, check_layer
+from minilstm.gradcheck import check_layer
 from minilstm.layers.base import Layer
 from minilstm.tools import architectures, commands
 from minilstm.tools.gradcases import check_all
+from minilstm.tools.report import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Report
 from minilstm.tools.validate import check_number
+from minilstm.version import __version__
 
 TRAIN = """\
 DATA is one of

@@ -10,86 +10,24 @@ import copy
 import itertools
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from minilstm.arrays import Array, Arrays, Lengths
 from minilstm.data.inputs import Samples, split_off, take_validation
+from minilstm.fast import choose_plan
 from minilstm.layers import LSTM, Bidirectional, Embedding
 from minilstm.layers.base import Layer, padding_mask
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam, Optimizer, global_norm
+from minilstm.tools.findings import Diagnosis, Finding
 from minilstm.tools.validate import as_sequence
-from minilstm.training import backward, check_compiled, choose_plan, forward, take
+from minilstm.training import backward, check_compiled, forward, take
 
 SECONDS = 10.0  # for learning a batch by heart; a quarter for each learning rate
 RANGES = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
-
-REMEDIES = {
-    "softmax over one number": 'Dense(1, "sigmoid") with binary_crossentropy, or Dense(2, "softmax") with categorical.',
-    "probabilities taken for logits": "give the last layer no activation, or leave from_logits out.",
-    "no probabilities": "end on a sigmoid (categorical: softmax), or on no activation, with from_logits=True.",
-    "bag of words": "use texts_to_sequences instead of texts_to_matrix; or leave Embedding and LSTM out.",
-    "ids outside the vocabulary": "let input_dim be num_words, or where there is none, len(tokenizer.word_index) + 1.",
-    "sorted labels": "shuffle texts and labels alike, once, by order = np.random.default_rng(0).permutation(len(y)).",
-    "one class only": "shuffle before cutting a part off, and look at how the labels were made.",
-    "classes out of balance": "take as many rows of each class, or compare with that share instead of one half.",
-    "labels out of reach": "make the labels 0 and 1, or leave the last activation out.",
-    "padding at the end": "give fit the lists of texts_to_sequences as they are, or use Embedding(mask_zero=True).",
-    "empty texts": "fit the Tokenizer on texts of this kind, raise num_words, and leave out rows without a word.",
-    "unknown words": "fit the Tokenizer on the training texts, and raise num_words, and input_dim with it.",
-    "validation texts lose words": "make both with one Tokenizer, fitted on texts of the same kind.",
-    "vocabulary too large": "see that the ids come from the Tokenizer meant for them; give Embedding its num_words.",
-    "weights not finite": "make the model anew, with a tenth of the learning rate and global_clipnorm=1.0.",
-    "gradients not finite": "scale x, and y unless it is 0 and 1, to about -1 to 1; use tanh in LSTMs.",
-    "forget gate closed": "let the forget part of b, b[H:2*H], start at 1, as build makes it; lower the learning rate.",
-    "saturated gates": "make the weights anew and lower the learning rate; without an Embedding, scale x to -1 to 1.",
-    "dead relus": 'make the weights anew and lower the learning rate, or use activation="tanh".',
-    "constant output": "search, from the last layer to x itself, for what is the same in all rows.",
-    "no gradient": "look at what comes after them: saturated, dead, or a backward that gradcheck finds wrong.",
-    "exploding gradient": "give the optimiser global_clipnorm=1.0, and use tanh in LSTMs.",
-    "learning rate too high": "take the smaller one, or Adam, whose 0.001 suits most models.",
-    "learning rate too low": "take the larger one, or Adam, whose 0.001 suits most models.",
-    "one batch cannot be learned": "look for equal rows labelled differently, huge numbers, relu in LSTMs.",
-}
-
-
-class Finding(NamedTuple):
-    """One cause: its name, one of ``REMEDIES``, what was seen, and the number in that sentence."""
-
-    name: str
-    sentence: str
-    number: float
-
-    @property
-    def remedy(self) -> str:
-        """What to do about it."""
-        return REMEDIES[self.name]
-
-
-@dataclass(frozen=True, repr=False)
-class Diagnosis:
-    """What :func:`diagnose` found, in the order in which to look at it; printing it gives the report."""
-
-    findings: list[Finding]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was found."""
-        return not self.findings
-
-    def __repr__(self) -> str:
-        """Write the report."""
-        if self.ok:
-            return "nothing found: data, labels, gates, gradients and learning rate look sound"
-        lines = [f"{len(self.findings)} found; begin with the first, since others may come of it"]
-        for n, finding in enumerate(self.findings, start=1):
-            lines += ["", f"{n}. {finding.name}", f"   {finding.sentence}", f"   What to do: {finding.remedy}"]
-        return "\n".join(lines)
-
 
 def diagnose(
     model: Sequential, x: Any, y: Any, validation_data: tuple[Any, Any] | None = None, validation_split: float = 0.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from minilstm.activations import softmax
 from minilstm.arrays import Array, Arrays, Lengths
-from minilstm.gradcheck import Report, check_layer, check_loss, check_model, compare
+from minilstm.gradcheck import check_layer, check_loss, check_model, compare
 from minilstm.layers import (
     LSTM,
     Activation,
@@ -27,6 +27,7 @@ from minilstm.layers import (
 from minilstm.layers.lstm import lstm_backward, lstm_forward
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from minilstm.model import Sequential
+from minilstm.tools.report import Report
 
 
 def check_all() -> Iterator[Report]:

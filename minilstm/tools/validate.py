@@ -112,3 +112,44 @@ def as_finite(symbol: str, x: Array, dtype: np.dtype[Any]) -> Array:
     if not np.isfinite(x).all():
         raise ValueError(f"{symbol} holds NaN, infinity or what is too large for {dtype}; see np.isfinite({symbol})")
     return x
+
+
+def check_steps(who: str, shape_in: Any) -> tuple[int | None, int]:
+    """Return T and D of a sample (T, D); raise a ValueError where it has no time axis or D is not known."""
+    D = shape_in[1] if isinstance(shape_in, (tuple, list)) and len(shape_in) == 2 else None
+    if not isinstance(D, (int, np.integer)) or D < 0:
+        raise ValueError(
+            f"{who}: a sample has shape {shape_in}, expected (T, D) with D known: a vector for every step. "
+            "If the layer before is an LSTM, give that one return_sequences=True"
+        )
+    return shape_in[0], int(D)
+
+
+def check_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the dtype of a model; raise a ValueError unless it is float32 or float64."""
+    name = np.dtype(dtype).name if isinstance(dtype, (type, np.dtype)) else dtype
+    if not isinstance(name, str) or name not in ("float32", "float64"):
+        raise ValueError(f"dtype is {dtype}, expected 'float32' or 'float64'")
+    return np.dtype(name)
+
+
+def check_metrics(metrics: Any) -> None:
+    """Raise unless ``metrics`` is None or a list of nothing but "accuracy"."""
+    if metrics is not None and not isinstance(metrics, (list, tuple)):
+        raise TypeError(f"metrics is {metrics!r}, expected a list; write metrics=['accuracy']")
+    for metric in metrics or []:
+        if not isinstance(metric, str) or metric not in ("accuracy", "acc"):
+            raise ValueError(f"metrics: {metric!r} is unknown; choose 'accuracy'")
+
+
+def check_weights(params: Mapping[str, Array], weights: Any) -> list[Array]:
+    """Return copies of the arrays in ``weights``; raise unless there is one of the right shape for each parameter."""
+    if not isinstance(weights, (list, tuple)):
+        raise TypeError(f"set_weights: got a {type(weights).__name__}, expected a list as get_weights gives it")
+    arrays = [np.array(as_array("set_weights", w)) for w in weights]
+    if [a.shape for a in arrays] != [p.shape for p in params.values()]:
+        wanted = {name: p.shape for name, p in params.items()}
+        raise ValueError(f"set_weights: got shapes {[a.shape for a in arrays]}, expected {wanted}")
+    if any(a.dtype.kind not in "fiu" for a in arrays):
+        raise TypeError(f"set_weights: got arrays of {[str(a.dtype) for a in arrays]}, expected numbers")
+    return arrays

@@ -93,7 +93,7 @@ def test_a_callback_that_is_a_context_manager_is_left_whatever_happens():
 
 @pytest.mark.parametrize("wrong", [EarlyStopping, "early", 3])
 def test_a_class_or_a_name_is_no_callback(wrong):
-    with pytest.raises(TypeError, match="is no callback; give objects that have methods"):
+    with pytest.raises(TypeError, match="is not a callback; give objects that have methods"):
         model().fit(X, Y, verbose=0, callbacks=[wrong])
 
 

@@ -24,7 +24,7 @@ from minilstm import (
 )
 from minilstm.data import load_builtin
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy
-from minilstm.tools.diagnose import REMEDIES
+from minilstm.tools.findings import REMEDIES
 
 N, V, T = 300, 150, 50  # reviews, ids, and words of the longest review at most
 (TEXTS, Y), _ = load_builtin(N)

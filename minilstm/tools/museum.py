@@ -1,0 +1,208 @@
+"""``museum``: list the bugs of ``tests/museum``, plant one of them or all, and watch a test find it.
+
+A bug is planted in a copy of the library and its tests, in a temporary folder; your own files are only read. There
+pytest runs the test that is named for the bug, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[2]  # of the repository
+LINES, WIDTH = 16, 112  # to show of how a test failed
+
+CONFTEST = """\
+from pathlib import Path
+
+import minilstm
+
+assert Path(minilstm.__file__).parents[1].samefile(Path(__file__).parent), f"{minilstm.__file__} is not the copy"
+"""
+"""Put beside the copy's tests, so that none of them can run on another minilstm that is installed."""
+
+
+class Outcome(NamedTuple):
+    """What came of a planted bug."""
+
+    found: bool  # the test ran and failed
+    seconds: float
+    message: str  # how it failed, or why the bug was not found
+
+
+def museum(options: Namespace) -> int:
+    """List all bugs, or show how the one that the options name, or each of them, is found; return the exit code."""
+    if options.name and options.all:
+        options.wrong("NAME and --all were both given, expected one of them")
+    try:
+        exhibits = load_exhibits(ROOT / "tests" / "museum" / "exhibits.py")
+        if options.name:
+            name = choose(" ".join(options.name), exhibits)
+    except LookupError as error:
+        print(f"minilstm museum: {error}", file=sys.stderr)
+        return 2
+    if not (options.name or options.all):
+        return show_list(exhibits)
+    if importlib.util.find_spec("pytest") is None:
+        raise ModuleNotFoundError("the museum runs tests, which needs pytest: pip install -e '.[dev]'")
+    return show_all(exhibits) if options.all else show_one(name, exhibits[name])
+
+
+def show_list(exhibits: dict[str, Any]) -> int:
+    """Print the name of each bug and the test that finds it, under the file in which it is planted."""
+    first = next(iter(exhibits))
+    print(
+        f'{len(exhibits)} bugs, each with the test that finds it; to look at one: python -m minilstm museum "{first}"'
+    )
+    width = max(map(len, exhibits))
+    for file, group in groupby(exhibits, lambda name: exhibits[name].edits[0][0]):
+        print(f"\nin minilstm/{file}")
+        for name in group:
+            print(f"  {name:<{width}}  {exhibits[name].found_by}")
+    return 0
+
+
+def show_one(name: str, exhibit: Any) -> int:
+    """Print what is written wrong, and how the test fails; return 0 if it does, else 1."""
+    with repository_copy() as folder:
+        print(f"{name}\n")
+        print("\n".join(diff(edited(folder, exhibit))))
+        print(f"\nrunning tests/{exhibit.found_by} on a copy with this bug ...\n", flush=True)
+        outcome = find(folder, exhibit)
+    print("\n".join(f"    {line}".rstrip() for line in outcome.message.splitlines()))
+    print(f"\n{'found: the test fails' if outcome.found else 'NOT FOUND'}, after {outcome.seconds:.1f} s")
+    if exhibit.unseen_by:
+        print(
+            f"The gradient check tests/{exhibit.unseen_by} does not see this bug:\n"
+            "forward and backward agree, so the gradient is right, but it is that of another function."
+        )
+    return 0 if outcome.found else 1
+
+
+def show_all(exhibits: dict[str, Any]) -> int:
+    """Plant all bugs, one after the other, and print a line for each; return 0 if all were found, else 1."""
+    width, found = max(map(len, exhibits)), 0
+    with repository_copy() as folder:
+        for name, exhibit in exhibits.items():
+            try:
+                outcome = find(folder, exhibit)
+            except ValueError as error:  # the line to write wrong is gone: go on with the other bugs
+                outcome = Outcome(False, 0, str(error))
+            verdict = "found by" if outcome.found else "NOT FOUND by"
+            print(f"{name:<{width}}  {outcome.seconds:4.1f} s  {verdict} {exhibit.found_by}", flush=True)
+            if not outcome.found:
+                print(f"  {outcome.message}", file=sys.stderr, flush=True)
+            found += outcome.found
+    print(f"{found} of {len(exhibits)} bugs found")
+    return 0 if found == len(exhibits) else 1
+
+
+def load_exhibits(path: Path) -> dict[str, Any]:
+    """Import the exhibits by name from their file; raise a LookupError where it is not there."""
+    spec = importlib.util.spec_from_file_location("minilstm_exhibits", path)
+    if spec is None or spec.loader is None or not path.exists():
+        raise LookupError(f"{path} is not there: this needs a clone of the repository")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.EXHIBITS
+
+
+def choose(text: str, names: Iterable[str]) -> str:
+    """Find the one name that is ``text`` or contains it, in capitals or not; raise a LookupError where none does."""
+    folded = {name.casefold(): name for name in names}
+    part = text.casefold()
+    matches = [part] if part in folded else [name for name in folded if part in name]
+    if len(matches) == 1:
+        return folded[matches[0]]
+    close = matches or difflib.get_close_matches(part, folded, cutoff=0.4)
+    listed = ", ".join(repr(folded[name]) for name in close[:5]) + (", ..." if len(close) > 5 else "")
+    if matches:
+        raise LookupError(f"{text!r} is part of {len(matches)} names, expected one: {listed}")
+    raise LookupError(
+        f"no bug is named {text!r}; {f'close are {listed}' if close else 'without a name, all are listed'}"
+    )
+
+
+@contextmanager
+def repository_copy() -> Iterator[Path]:
+    """Copy the library, its tests and their settings to a temporary folder, which is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="minilstm_museum_") as place:
+        folder = Path(place)
+        for part in ("minilstm", "tests"):  # with what numba compiled, but without bytecode, which edits would outdate
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.pyc"))
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        (folder / "conftest.py").write_text(CONFTEST, encoding="utf-8")
+        yield folder
+
+
+def edited(folder: Path, exhibit: Any) -> dict[Path, tuple[str, str]]:
+    """Give the right and the wrong text of each file that the bug is in; raise a ValueError where its line is gone."""
+    texts: dict[Path, tuple[str, str]] = {}
+    for name, right, wrong in exhibit.edits:
+        path = Path("minilstm") / name
+        before, after = texts.get(path) or [(folder / path).read_text(encoding="utf-8")] * 2
+        if after.count(right) != 1:
+            raise ValueError(
+                f"{path.as_posix()} was changed: {right!r} must be there once, to plant the bug in its place"
+            )
+        texts[path] = before, after.replace(right, wrong)
+    return texts
+
+
+def diff(texts: dict[Path, tuple[str, str]]) -> Iterator[str]:
+    """Compare the right and the wrong text of each file, line by line."""
+    for path, (before, after) in texts.items():
+        name = path.as_posix()
+        yield from difflib.unified_diff(
+            before.splitlines(), after.splitlines(), name, f"{name}, with the bug", lineterm="", n=2
+        )
+
+
+def find(folder: Path, exhibit: Any) -> Outcome:
+    """Plant a bug in the copy, run its test, and put the right lines back."""
+    texts = edited(folder, exhibit)
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "--maxfail=1", "--tb=short"]
+    command += ["--color=no", "-o", "verbosity_assertions=2", f"tests/{exhibit.found_by}"]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""}
+    start = time.perf_counter()
+    try:
+        for path, (_, wrong) in texts.items():
+            (folder / path).write_text(wrong, encoding="utf-8")
+        ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8")  # noqa: S603
+    finally:
+        for path, (right, _) in texts.items():
+            (folder / path).write_text(right, encoding="utf-8")
+    message, seconds = failure(ran.stdout.replace(f"{folder}{os.sep}", "")), time.perf_counter() - start
+    if ran.returncode == 1 and message:
+        return Outcome(True, seconds, message)
+    return Outcome(False, seconds, "the test passes" if ran.returncode == 0 else (ran.stderr + ran.stdout).strip())
+
+
+def failure(output: str) -> str:
+    """Pick what says how the first test failed from the output of pytest; empty where none failed."""
+    section = re.search(r"^_+ .* _+\n(.*?)^(?:-+ Captured|=+ )", output, re.MULTILINE | re.DOTALL)
+    if not section:
+        return ""
+    first = re.search(r"\+-+ 1 -+\n(.*?)^ +\+-", section[1], re.MULTILINE | re.DOTALL)  # of several, by Hypothesis
+    text = re.sub(r"^(?:E   | +\| )", "", (first or section)[1], flags=re.MULTILINE)
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("+    where")]  # these say it again
+    frames = [n for n, line in enumerate(lines) if re.match(r'\S+\.py:\d+: in |\s*File "', line)]
+    text = "\n".join(lines[max(frames, default=0) :]).replace("\\n", "\n")
+    text = re.sub(
+        r"^ *\+  where False = ( {9}.*)\.ok$", r"\1", text, flags=re.MULTILINE | re.DOTALL
+    )  # a gradient check
+    lines = [line if len(line) <= WIDTH else f"{line[:WIDTH]} ..." for line in text.rstrip().splitlines()]
+    return "\n".join(lines[:LINES] + ["..."] * (len(lines) > LINES))

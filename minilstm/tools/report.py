@@ -1,0 +1,92 @@
+"""The tables of gradient checks: what was compared, how far it is off, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+COMPLEX_LIMIT, CENTRAL_LIMIT = 1e-12, 1e-7
+"""The largest relative errors that count as right."""
+
+
+class Check(NamedTuple):
+    """The result for one array."""
+
+    name: str
+    entries: int
+    largest: float  # the largest |gradient| in it; 0 would mean that nothing was checked
+    complex_step: float | None  # worst relative error by complex step; None where f is not complex-safe
+    central: float  # worst relative error by central differences
+    kinks: int  # entries left out of the latter
+    place: str = ""  # where it is wrong
+
+    @property
+    def ok(self) -> bool:
+        """Whether both errors are within their limits, and something was compared at all; NaN is never right."""
+        compared = self.entries > (self.kinks if self.complex_step is None else 0)
+        exact = self.complex_step is None or self.complex_step <= COMPLEX_LIMIT
+        return compared and exact and self.central <= CENTRAL_LIMIT
+
+
+class Report(NamedTuple):
+    """The results for all arrays of a layer, a loss or a model. ``print`` it to see a table."""
+
+    what: str
+    checks: list[Check]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there was something to check, and every array passed."""
+        return bool(self.checks) and all(check.ok for check in self.checks)
+
+    def __str__(self) -> str:
+        return "\n".join([HEADER, *self.lines()])
+
+    def __repr__(self) -> str:  # what a failing assert shows
+        return str(self)
+
+    def lines(self) -> list[str]:
+        """Its part of the table: a heading, a line for each array, and where and why one failed."""
+        lines = [self.what]
+        for c in self.checks:
+            complex_step = "not safe" if c.complex_step is None else f"{c.complex_step:.1e}"
+            lines.append(
+                f"    {c.name:<13} {c.entries:>7} {c.largest:>9.1e} {complex_step:>13} {c.central:>9.1e} {c.kinks:>6}"
+                f"  {'ok' if c.ok else 'WRONG'}"
+            )
+            if not c.ok and c.central <= CENTRAL_LIMIT:
+                lines.append(
+                    "        Central differences agree, so forward is perhaps not complex-safe: look for abs, max,\n"
+                    "        comparisons or conversions to float; or check with complex_step=False."
+                )
+            elif not c.ok and c.place:
+                lines.append(f"        {c.place}")
+        return lines
+
+
+HEADER = (
+    f"{'':<17} {'':>7} {'largest':>9} {'worst relative error':>23}\n"
+    f"{'gradient of':<17} {'entries':>7} {'gradient':>9} {'complex step':>13} {'central':>9} {'kinks':>6}"
+)
+
+
+def wrong_place(got: Array, expected: Array, limit: float, gates: Sequence[str] = ()) -> str:
+    """Say where ``got`` is wrong: in which gates, if the last axis holds one part for each, and at its worst entry.
+
+    Give "" where no entry differs by more than ``limit`` times the largest number expected.
+    """
+    error = np.abs(got - expected)
+    wrong = ~(error <= limit * np.max(np.abs(expected), initial=0))
+    if not wrong.any():
+        return ""
+    worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), error.shape)
+    at = f"worst at [{', '.join(map(str, worst))}], by hand {got[worst]:.6g}, expected {expected[worst]:.6g}"
+    if not gates or got.shape[-1] % len(gates):
+        return f"{wrong.sum()} of {wrong.size} entries; {at}"
+    parts = [gate for gate, part in zip(gates, np.split(wrong, len(gates), axis=-1), strict=True) if part.any()]
+    return f"in the columns of the gates {', '.join(parts)} (of {', '.join(gates)}); {at}"
