@@ -69,7 +69,7 @@ class Size(NamedTuple):
 
 SIZES = {"tutorial": Size(1_000, 300, 50, 100, 32, 64, 3), "practical": Size(20_000, 400, 128, 128, 64, 128, 5)}
 
-MIDDLES: dict[str, Callable[[Size], list[Layer]]] = {
+BODIES: dict[str, Callable[[Size], list[Layer]]] = {
     "cnn": lambda s: [Conv1D(s.filters, s.width, activation="relu"), GlobalMaxPooling1D()],
     "lstm": lambda s: [LSTM(s.hidden)],
     "deep": lambda s: [LSTM(s.hidden, return_sequences=True), LSTM(s.hidden)],
@@ -93,7 +93,7 @@ Start = tuple[Callable[[list[Batch]], list[Any]], Train]
 def make_model(name: str, size: Size) -> Sequential:
     """Stack a model with the weights from which every framework starts."""
     last = Dense(1, activation="sigmoid")
-    return Sequential([Embedding(size.vocabulary, size.embedding), *MIDDLES[name](size), last], seed=0)
+    return Sequential([Embedding(size.vocabulary, size.embedding), *BODIES[name](size), last], seed=0)
 
 
 def start_minilstm(model: Sequential, size: Size) -> Start:
@@ -400,7 +400,7 @@ class Framework(NamedTuple):
     package: str  # what has to be installed
     start: Callable[[Sequential, Size], Start]
     all_batches: bool  # False for the slow ones: FEW batches of every pass
-    models: Sequence[str] = tuple(MIDDLES)
+    models: Sequence[str] = tuple(BODIES)
 
 
 FEW = 8
@@ -677,7 +677,7 @@ def options() -> argparse.ArgumentParser:
         "--data", metavar="PATH", help="IMDB archive or folder, or 'builtin' (default: $MINILSTM_DATA, else download)"
     )
     choose("--sizes", SIZES)
-    choose("--models", MIDDLES)
+    choose("--models", BODIES)
     choose("--frameworks", FRAMEWORKS)
     most = max(size.batch for size in SIZES.values())
     parser.add_argument(

@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from runs import Job, Kept, options, run_all, spread
+from runs import Job, ScoreStore, mean_and_range, options, run_all
 
 from minilstm import LSTM, Bidirectional, Dense, Dropout, Embedding, GlobalMaxPooling1D, Sequential
 
@@ -53,8 +53,8 @@ def job(seed: int) -> Job:
 def main() -> None:
     """Train, and say how often each model is right."""
     config = options(__doc__ or "", Path(__file__).name).parse_args()
-    scores = run_all([job(seed) for seed in range(config.seeds)], Kept(config.out / "scores.jsonl"), config.data)
-    print(f"\ntest accuracy in %, mean (lowest to highest) of {config.seeds} seeds: {spread(scores)}")
+    scores = run_all([job(seed) for seed in range(config.seeds)], ScoreStore(config.out / "scores.jsonl"), config.data)
+    print(f"\ntest accuracy in %, mean (lowest to highest) of {config.seeds} seeds: {mean_and_range(scores)}")
 
 
 if __name__ == "__main__":

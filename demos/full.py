@@ -9,7 +9,7 @@ from typing import Any
 import best
 import numpy as np
 from matplotlib.figure import Figure
-from runs import ALL, BASELINES, MODELS, PAGES, Job, Kept, Score, fill_in, machine, run_all, spread
+from runs import ALL, BASELINES, MODELS, PAGES, Job, Score, ScoreStore, fill_in, machine, mean_and_range, run_all
 
 USUAL: dict[str, Any] = {
     "vocab_size": 20_000,
@@ -59,7 +59,7 @@ def part(name: str, N: int) -> Job:
 
 def main(data: str | None, seeds: int, out: Path) -> None:
     """Run what is not in ``out`` yet, and write tables and plots."""
-    kept = Kept(out / "scores.jsonl")
+    kept = ScoreStore(out / "scores.jsonl")
     names = (*BASELINES, *MODELS)
     runs = {name: [whole(name, seed) for seed in range(1 if name in BASELINES else seeds)] for name in names}
     runs["best.py"] = [best.job(seed) for seed in range(seeds)]
@@ -83,7 +83,7 @@ def table(scores: dict[str, list[Score]]) -> list[str]:
     lines = ["| model | test accuracy in % | minutes | parameters |", "| --- | ---: | ---: | ---: |"]
     for name, runs in scores.items():
         minutes = " to ".join(dict.fromkeys(f"{pick(run.seconds for run in runs) / 60:.1f}" for pick in (min, max)))
-        lines.append(f"| {name} | {spread(runs)} | {minutes} | {runs[0].parameters:,} |")
+        lines.append(f"| {name} | {mean_and_range(runs)} | {minutes} | {runs[0].parameters:,} |")
     return lines
 
 

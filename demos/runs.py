@@ -54,7 +54,7 @@ class Score(NamedTuple):
     history: dict[str, list[float]]  # as fit returns it
 
 
-class Kept:
+class ScoreStore:
     """Scores kept in a file, a line of JSON each. It knows of the jobs alone: with other code or data, take another.
 
     Args:
@@ -72,7 +72,7 @@ class Kept:
                 continue
 
     def __contains__(self, job: Job) -> bool:
-        """Tell whether the score of a job is known."""
+        """EpochProgress whether the score of a job is known."""
         return job.key in self.scores
 
     def __getitem__(self, job: Job) -> Score:
@@ -124,19 +124,19 @@ class Job(NamedTuple):
         return json.dumps(self.what, sort_keys=True)
 
 
-def run_all(jobs: Sequence[Job], kept: Kept, data: str | None) -> list[Score]:
+def run_all(jobs: Sequence[Job], kept: ScoreStore, data: str | None) -> list[Score]:
     """Do the jobs that were not done yet, those on the same texts together, and give the scores of all."""
     new = {job.key: job for job in sorted(jobs, key=lambda job: (job.seed, job.held_out)) if job not in kept}
     with tqdm(new.values(), unit=" trainings", disable=None if new else True) as bar:
         for job in bar:
-            kept[job] = done = score(job, data, Tell(bar, job.model))
+            kept[job] = done = score(job, data, EpochProgress(bar, job.model))
             part = "held-out" if job.held_out else "test"
             told = f"{part} accuracy {done.accuracy:.1%} after {done.seconds:.0f} s of training"
             bar.write(f"{job.model}, {job.reviews:,} reviews, seed {job.seed}: {told}")
     return [kept[job] for job in jobs]
 
 
-class Tell(Callback):
+class EpochProgress(Callback):
     """Says behind a bar which training it is, and how far it has got."""
 
     def __init__(self, bar: Any, name: str) -> None:
@@ -227,7 +227,7 @@ def naive_bayes_bigrams(X: list[str], y: Array, X_test: list[str], y_test: Array
 BASELINES = {"bag of words": bag_of_words, "naive Bayes bigrams": naive_bayes_bigrams}
 
 
-def spread(scores: Sequence[Score]) -> str:
+def mean_and_range(scores: Sequence[Score]) -> str:
     """Write accuracies in %: the mean, the lowest and the highest."""
     percent = 100 * np.array([score.accuracy for score in scores])  # (seeds,)
     if len(percent) == 1:

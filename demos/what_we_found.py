@@ -13,7 +13,7 @@ from typing import Any
 
 import lstm
 from full import PLOTS, SIZES, draw_curves, held_out, part, whole
-from runs import ALL, MODELS, PAGES, Job, Kept, Score, fill_in, machine, options, run_all, spread
+from runs import ALL, MODELS, PAGES, Job, Score, ScoreStore, fill_in, machine, mean_and_range, options, run_all
 
 SIGMOID, FEW = "LSTM, activation sigmoid", 5_000
 MATRIX = {"vocab_size": 1_000, "maxlen": 1_000, "word_dropout": 0.0, "epochs": 6}  # a step for each word known
@@ -28,7 +28,7 @@ def by_input(name: str, given: str) -> Job:
 def main() -> None:
     """Train what was not trained yet, and write the page."""
     config = options(__doc__ or "", Path(__file__).name).parse_args()
-    kept, seeds, page = Kept(config.out / "scores.jsonl"), range(config.seeds), PAGES / "what_we_found.md"
+    kept, seeds, page = ScoreStore(config.out / "scores.jsonl"), range(config.seeds), PAGES / "what_we_found.md"
     models = ("LSTM", "deep LSTM", "bidirectional LSTM", "CNN-LSTM")
     jobs: dict[Any, list[Job]] = {(name, N): [part(name, N)] for name in models for N in SIZES}
     jobs |= {(name, ALL): [whole(name, seed) for seed in seeds] for name in models}
@@ -59,7 +59,7 @@ def beside(scores: dict[Any, list[Score]], one: str, other: str) -> str:
     """Write the accuracy of two models by number of reviews, and how long each takes for all of them."""
     lines = [f"| reviews | {one} | {other} |", "| ---: | ---: | ---: |"]
     for N in (*SIZES, ALL):
-        lines.append(f"| {N:,} | {spread(scores[one, N])} | {spread(scores[other, N])} |")
+        lines.append(f"| {N:,} | {mean_and_range(scores[one, N])} | {mean_and_range(scores[other, N])} |")
     first, second = (min(run.seconds for run in scores[name, ALL]) for name in (one, other))
     times = f"{first:.0f} s and {second:.0f} s, {second / first:.2f} times as long"
     return "\n".join([*lines, "", f"Training on all reviews took {times}, each at its fastest."])
@@ -67,7 +67,7 @@ def beside(scores: dict[Any, list[Score]], one: str, other: str) -> str:
 
 def rows(title: str, scores: dict[str, list[Score]]) -> str:
     """Write the accuracy of some models."""
-    lines = [f"| {name} | {spread(runs)} |" for name, runs in scores.items()]
+    lines = [f"| {name} | {mean_and_range(runs)} |" for name, runs in scores.items()]
     return "\n".join([f"| {title} | test accuracy in % |", "| --- | ---: |", *lines])
 
 

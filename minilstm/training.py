@@ -135,7 +135,7 @@ def fit(
     plan = choose_plan(model.layers, optimizer)
     run = Run(model, data, y, held_out, batch_size, epochs, shuffle, call, str(plan))
     model.stop_training = False
-    with np.errstate(over="ignore", invalid="ignore"), plan.workers() as each, call:
+    with np.errstate(over="ignore", invalid="ignore"), plan.workers() as parallel_map, call:
         call("on_train_begin", {})
         call("on_run_begin", run)  # a checkpoint puts the run where it stood
         while not run.done:
@@ -144,7 +144,7 @@ def fit(
             for rows in run.order():
                 call("on_train_batch_begin", run.batch, {})
                 batch = [Shard(*data.batch(part), y[part]) for part in shards(data.lengths, rows)]
-                run.add(*train_step(plan, loss, batch, model.rng, each, run))
+                run.add(*train_step(plan, loss, batch, model.rng, parallel_map, run))
                 call("on_train_batch_end", run.batch - 1, means(run.sums, model))
                 call("on_run_progress", run)
             run.logs = means(run.sums, model)
@@ -182,7 +182,7 @@ class Shard(NamedTuple):
 
 
 def train_step(
-    plan: Plan, loss: Loss, batch: Sequence[Shard], rng: np.random.Generator, each: Map = map, context: Any = "fit"
+    plan: Plan, loss: Loss, batch: list[Shard], rng: np.random.Generator, parallel_map: Map = map, context: Any = "fit"
 ) -> tuple[Array, float]:
     """Make one step of training: :func:`sums_of` the batch, (3,), and the norm of the gradient before clipping.
 
@@ -198,7 +198,7 @@ def train_step(
         dp = loss.backward(p, y) * y.dtype.type(len(y) / B)  # the loss is a mean over the batch, (B, K)
         return sums_of(loss, p, y), backward(plan.runners, dp, caches)
 
-    sums, grads = tree_sum(list(each(work, batch, seeds)), add_shards)  # (3,), and a gradient for each parameter
+    sums, grads = tree_sum(list(parallel_map(work, batch, seeds)), add_shards)  # (3,), and gradients by name
     norm = plan.stepper.norm(grads)
     if not math.isfinite(sums[1] + norm):
         raise NotFiniteError(f"{context}: {explain(plan.layers, plan.optimizer, loss, batch, seeds, grads)}")
@@ -256,8 +256,8 @@ def score(plan: Plan, loss: Loss, data: Samples, y: Array, batch_size: int, verb
 def outputs(plan: Plan, data: Samples, batch_size: int, title: str, verbose: int) -> Iterator[tuple[Array, Array]]:
     """Yield row numbers (B,) and the model's outputs for them (B, K), a batch at a time, shortest first."""
     bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=None if verbose else True)
-    with plan.workers() as each, bar:
+    with plan.workers() as parallel_map, bar:
         for rows in batches(data.lengths, int(batch_size)):
             parts = shards(data.lengths, rows)
-            yield from zip(parts, each(lambda part: forward(plan.runners, *data.batch(part))[0], parts), strict=True)
+            yield from zip(parts, parallel_map(lambda r: forward(plan.runners, *data.batch(r))[0], parts), strict=True)
             bar.update(len(rows))

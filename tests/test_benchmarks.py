@@ -8,6 +8,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
+pytestmark = pytest.mark.slow
 pytest.importorskip("matplotlib", reason="the benchmarks' plot needs matplotlib: pip install -e '.[demos]'")
 
 WITHOUT_FRAMEWORKS = """

@@ -185,13 +185,13 @@ def test_a_training_that_was_cut_off_while_its_score_was_written_is_done_again(s
     runs, full, _, data, folder = small
     file = folder / "scores.jsonl"
     jobs = [full.whole("LSTM", seed) for seed in range(3)]
-    scores = runs.run_all(jobs, runs.Kept(file), data)
+    scores = runs.run_all(jobs, runs.ScoreStore(file), data)
     file.write_text(file.read_text(encoding="utf-8")[:-20], encoding="utf-8")
-    kept = runs.Kept(file)
+    kept = runs.ScoreStore(file)
     assert [job in kept for job in jobs] == [True, True, False]
     again = runs.run_all(jobs, kept, data)
     assert [score._replace(seconds=0) for score in again] == [score._replace(seconds=0) for score in scores]
-    assert all(job in runs.Kept(file) for job in jobs)
+    assert all(job in runs.ScoreStore(file) for job in jobs)
 
 
 def test_pairs_of_words_stand_between_the_two(small):

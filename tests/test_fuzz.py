@@ -62,6 +62,8 @@ from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSqu
 from minilstm.tools import cli
 from minilstm.tools.interop import from_keras, from_torch, to_torch
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = str(Path(minilstm.__file__).parent)
 REFUSED = object()
 LOG = Path("fuzz.log").resolve() if os.environ.get("HYPOTHESIS_PROFILE") == "scheduled" else None

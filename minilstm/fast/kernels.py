@@ -36,12 +36,12 @@ def number_of(activation: str | None) -> int:
 class Notice(Listener):
     """Tell the person at the terminal what the first run ever waits for."""
 
-    told = False
+    notified = False
 
     def on_start(self, event: Any) -> None:
         """Say it as soon as the first kernel is not found on disk, and only once."""
-        if event.data["dispatcher"].py_func.__module__ == __name__ and not self.told and sys.stderr.isatty():
-            self.told = True
+        if event.data["dispatcher"].py_func.__module__ == __name__ and not self.notified and sys.stderr.isatty():
+            self.notified = True
             print("compiling the kernels, once on this machine: some 10 seconds in all", file=sys.stderr, flush=True)
 
     def on_end(self, event: Any) -> None:
@@ -71,29 +71,29 @@ TANH64 = tuple(n / 34459425 for n in (34459425, 4729725, 135135, 990, 1, 1621620
 def _tanh(x: Array, a: float) -> None:
     """Replace x by a tanh(a x) + 1 - a: tanh for a = 1, the sigmoid for a = 1/2.
 
-    tanh u = n/d with polynomials in s = u². In float32 they were fitted up to u = 9, where tanh is 1 but for rounding;
-    the error is at most 4e-7 of tanh, and 1 may come out as 1.0000002. In float64 it is Lambert's continued
+    tanh u = num/den with polynomials in s = u². In float32 they were fitted up to u = 9, where tanh rounds to 1; the
+    error is at most 4e-7 of tanh, and 1 may come out as 1.0000002. In float64 it is Lambert's continued
     fraction, cut off after its ninth denominator, 17, at u/8, and then tanh 2u = 2 tanh u / (1 + tanh² u) thrice; the
-    error is at most 2e-15. Doubling n/d gives 2nd / (d² + n²), so one division serves for all.
+    error is at most 2e-15. Doubling num/den gives 2 num den / (den² + num²), so one division serves for all.
     """
-    f, double = x.dtype.type, x.itemsize == 8
-    c = TANH64 if double else TANH32
-    n0, n1, n2, n3, n4 = f(c[0]), f(c[1]), f(c[2]), f(c[3]), f(c[4])
-    d1, d2, d3, d4 = f(c[5]), f(c[6]), f(c[7]), f(c[8])
-    scale, limit = (f(a / 8), f(19 / 8)) if double else (f(a), f(9))
-    one, two, a_f, rest = f(1), f(2), f(a), f(1 - a)
+    cast, double = x.dtype.type, x.itemsize == 8
+    coef = TANH64 if double else TANH32
+    n0, n1, n2, n3, n4 = cast(coef[0]), cast(coef[1]), cast(coef[2]), cast(coef[3]), cast(coef[4])
+    d1, d2, d3, d4 = cast(coef[5]), cast(coef[6]), cast(coef[7]), cast(coef[8])
+    scale, limit = (cast(a / 8), cast(19 / 8)) if double else (cast(a), cast(9))
+    one, two, a_f, rest = cast(1), cast(2), cast(a), cast(1 - a)
     for j in range(x.size):
         u = scale * x[j]
         u = limit if u > limit else u
         u = -limit if u < -limit else u
         s = u * u
-        n = u * (n0 + s * (n1 + s * (n2 + s * (n3 + s * n4))))
-        d = one + s * (d1 + s * (d2 + s * (d3 + s * d4)))
+        num = u * (n0 + s * (n1 + s * (n2 + s * (n3 + s * n4))))
+        den = one + s * (d1 + s * (d2 + s * (d3 + s * d4)))
         if double:
-            n, d = two * n * d, d * d + n * n
-            n, d = two * n * d, d * d + n * n
-            n, d = two * n * d, d * d + n * n
-        x[j] = a_f * (n / d) + rest
+            num, den = two * num * den, den * den + num * num
+            num, den = two * num * den, den * den + num * num
+            num, den = two * num * den, den * den + num * num
+        x[j] = a_f * (num / den) + rest
 
 
 @compiled
@@ -147,7 +147,7 @@ def _add_row(out: Array, m: Array) -> None:
 
 
 @compiled
-def _live_rows(lengths: Array, t: int) -> int:
+def _rows_with_step(lengths: Array, t: int) -> int:
     """Count the rows up to the last that has a step t; all behind it can be left out."""
     n = lengths.size
     while n and t >= lengths[n - 1]:
@@ -179,7 +179,7 @@ def lstm_steps_forward(
     h[0], c[0] = h0, c0
     h_seen = np.empty((B, H), P.dtype)  # (B, H)
     for t in range(T):
-        n = _live_rows(lengths, t)
+        n = _rows_with_step(lengths, t)
         for r in range(n):
             for j in range(H):
                 h_seen[r, j] = h[t, r, j] * m_h[r, j]
@@ -254,7 +254,7 @@ def lstm_steps_backward(
                 dz_f[j] = _flush(dc_r[j] * c_prev[j] * _slope(f[j], slope_sigma), tiny)
             for j in range(H):
                 dc_r[j] = _flush(dc_r[j] * f[j], tiny)
-        n = _live_rows(lengths, t)
+        n = _rows_with_step(lengths, t)
         _product(dh_prev[:n], dz[t, :n], UT)
         for r in range(n):
             if t < lengths[r]:

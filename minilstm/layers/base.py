@@ -167,10 +167,10 @@ def check_arrays(who: str, dtype: npt.DTypeLike, **arrays: tuple[Any, tuple[int,
             raise TypeError(f"{who}: {symbol} is {array.dtype}, expected {dtype}; convert it with {symbol}.astype")
 
 
-def check_same(who: str, wanted: Any, came: Any) -> None:
+def check_same(who: str, wanted: Any, got: Any) -> None:
     """Raise unless both are dicts, with the same keys."""
-    for symbol, things in (("params", wanted), (who, came)):
+    for symbol, things in (("params", wanted), (who, got)):
         if not isinstance(things, Mapping):
             raise TypeError(f"{symbol} is a {type(things).__name__}, expected a dict of arrays by name")
-    if set(wanted) != set(came):
-        raise ValueError(f"{who} has {sorted(map(str, came))}, expected the keys of params, {sorted(map(str, wanted))}")
+    if set(wanted) != set(got):
+        raise ValueError(f"{who} has {sorted(map(str, got))}, expected the keys of params, {sorted(map(str, wanted))}")

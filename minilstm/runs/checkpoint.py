@@ -136,7 +136,7 @@ class ModelCheckpoint(Callback):
             "place": {name: getattr(run, name) for name in PLACE},
             "rng": run.model.rng.bit_generator.state,
             "optimizer": optimizer_state(run.model.optimizer),
-            "callbacks": [callback.state() for callback in keepers(run)],
+            "callbacks": [callback.state() for callback in stateful(run)],
         }
         about = saving.describe(run.model) | {saving.TRAINING: pack(training, arrays)}
         files.write(self.path, self.arrays | run.model.params | arrays, about)
@@ -190,7 +190,7 @@ class ModelCheckpoint(Callback):
                 setattr(run, name, place[name])
             run.model.rng.bit_generator.state = training["rng"]
             run.model.stop_training = training["stop"]
-            for callback, state in zip(keepers(run), training["callbacks"], strict=True):
+            for callback, state in zip(stateful(run), training["callbacks"], strict=True):
                 callback.restore(state)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.path} is put together wrongly: {error}; {files.REMEDY}") from error
@@ -203,7 +203,7 @@ def progress(place: Mapping[str, Any]) -> str:
     return f"the end of epoch {place['epoch']}" if place["epoch"] else "the beginning"
 
 
-def keepers(run: Run) -> list[Any]:
+def stateful(run: Run) -> list[Any]:
     """List the callbacks that have a state to keep."""
     return [c for c in run.call.callbacks if callable(getattr(c, "state", None)) and hasattr(c, "restore")]
 
@@ -226,7 +226,7 @@ def fingerprint(run: Run) -> dict[str, str]:
         "validation data": held_out,
         "batch_size": str(run.batch_size),
         "shuffle": str(bool(run.shuffle)),
-        "callbacks with a state": ", ".join(type(callback).__name__ for callback in keepers(run)),
+        "callbacks with a state": ", ".join(type(callback).__name__ for callback in stateful(run)),
     }
 
 

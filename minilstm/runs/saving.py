@@ -137,16 +137,16 @@ def rebuild(about: Any, tensors: Mapping[str, Array]) -> Sequential:
         weights = {}
         for key, shape in shapes(layer, model.shapes[-1][-1]).items() if model.shapes else ():
             array = left.pop(f"{name}.{key}", None)
-            came = "missing" if array is None else f"{array.dtype} {array.shape}"
+            got = "missing" if array is None else f"{array.dtype} {array.shape}"
             if array is None or array.shape != shape or array.dtype != dtype:
-                raise ValueError(f"{name}.{key} is {came}, expected {dtype} {shape}")
+                raise ValueError(f"{name}.{key} is {got}, expected {dtype} {shape}")
             weights[key] = array
         model.add(layer)
         layer.name = name
         for key, p in layer.params.items():
             p[...] = weights[key]
     if tokenizer is not None:
-        model.tokenizer = taught(make(tokenizer, TOKENIZERS), left.pop("tokenizer", None))
+        model.tokenizer = restored(make(tokenizer, TOKENIZERS), left.pop("tokenizer", None))
     if left:
         raise ValueError(f"there is no place for the arrays {sorted(left)!r:.200}")
     if compiled is not None:
@@ -177,7 +177,7 @@ def shapes(layer: Layer, D: int | None) -> dict[str, tuple[int | None, ...]]:
     return {}
 
 
-def taught(tokenizer: Tokenizer, learned: Array | None) -> Tokenizer:
+def restored(tokenizer: Tokenizer, learned: Array | None) -> Tokenizer:
     """Give a new tokenizer what another one has learned, or raise a ValueError where this makes no sense."""
     try:
         text = b"" if learned is None else learned.tobytes()
@@ -236,8 +236,8 @@ def check_own(thing: Any, classes: Classes) -> None:
 def parts(what: str, written: Any, kinds: Mapping[str, Any]) -> list[Any]:
     """Take a dict apart, or raise a ValueError unless it has these keys, no other, and values of these types."""
     if not isinstance(written, dict) or set(written) != set(kinds):
-        came = f"has {', '.join(sorted(written)):.200}" if isinstance(written, dict) else f"is {type(written).__name__}"
-        raise ValueError(f"{what} {came}, expected a dict with the keys {', '.join(kinds) or '(none)'}")
+        got = f"has {', '.join(sorted(written)):.200}" if isinstance(written, dict) else f"is {type(written).__name__}"
+        raise ValueError(f"{what} {got}, expected a dict with the keys {', '.join(kinds) or '(none)'}")
     for key, kind in kinds.items():
         if not isinstance(written[key], kind):
             wanted = getattr(kind, "__name__", kind)

@@ -22,7 +22,7 @@ def make_classifier(settings: Namespace, K: int) -> Sequential:
     model = Sequential(seed=settings.seed)
     model.add(Embedding(settings.vocab_size, settings.embedding_dims, input_length=input_length))
     model.add(Dropout(settings.dropout))
-    for layer in readers(settings.model, settings.hidden_dims):
+    for layer in make_body(settings.model, settings.hidden_dims):
         model.add(layer)
     model.add(Dropout(settings.dropout))
     model.add(Dense(1, activation="sigmoid") if K == 2 else Dense(K, activation="softmax"))
@@ -31,7 +31,7 @@ def make_classifier(settings: Namespace, K: int) -> Sequential:
     return model
 
 
-def readers(name: str, H: int) -> list[Layer]:
+def make_body(name: str, H: int) -> list[Layer]:
     """Make the layers that turn word vectors into one vector a text."""
     match name:
         case "cnn":

@@ -84,8 +84,8 @@ def from_torch(layer: Layer, state: Mapping[str, Any], prefix: str = "", level: 
     """
     params = params_of(layer)
     if not isinstance(state, Mapping) or not isinstance(prefix, str):
-        came = f"a {type(state).__name__} and {prefix!r:.40}"
-        raise TypeError(f"state and prefix are {came}, expected a dict of arrays by name, and a str")
+        got = f"a {type(state).__name__} and {prefix!r:.40}"
+        raise TypeError(f"state and prefix are {got}, expected a dict of arrays by name, and a str")
     names = {param: [prefix + name for name in group] for param, group in torch_names(layer, level).items()}
     wanted = [name for group in names.values() for name in group]
     missing = [name for name in wanted if name not in state]
@@ -104,7 +104,7 @@ def from_torch(layer: Layer, state: Mapping[str, Any], prefix: str = "", level: 
             "the two layers must be of the same kind: load a bidirectional LSTM into Bidirectional"
         )
     parts = [(param, name, state[name]) for param, group in names.items() for name in group]
-    load(params, parts, lambda array: turned(layer, array))
+    load(params, parts, lambda array: to_torch_axes(layer, array))
 
 
 def to_torch(layer: Layer, prefix: str = "", level: int = 0) -> Arrays:
@@ -118,7 +118,7 @@ def to_torch(layer: Layer, prefix: str = "", level: int = 0) -> Arrays:
     """
     params, state = params_of(layer), {}
     for param, (name, *others) in torch_names(layer, level).items():
-        array = np.array(turned(layer, params[param]), order="C")
+        array = np.array(to_torch_axes(layer, params[param]), order="C")
         state[prefix + name] = array
         state.update({prefix + other: np.zeros_like(array) for other in others})
     return state
@@ -141,7 +141,7 @@ def torch_names(layer: Layer, level: int) -> dict[str, list[str]]:
     raise TypeError(f"{layer!r} has no weights in PyTorch; expected Embedding, LSTM, Bidirectional, Conv1D or Dense")
 
 
-def turned(layer: Layer, array: Any) -> Array:
+def to_torch_axes(layer: Layer, array: Any) -> Array:
     """Turn a matrix or a kernel from our order of axes into PyTorch's, or back; only Embedding has the same."""
     return np.asarray(array) if isinstance(layer, Embedding) else np.asarray(array).T
 

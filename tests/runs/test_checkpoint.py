@@ -524,6 +524,7 @@ print(kills, "kills")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.slow
 def test_killed_at_twenty_random_moments_a_run_ends_bit_for_bit_where_it_would_have_ended(tmp_path):
     script = SCRIPT.format(tests=str(Path(__file__).parent), folder=str(tmp_path), kills=KILLS)
     environment = {**os.environ, "MINILSTM_THREADS": "1"}  # a process with threads cannot be forked
