@@ -226,10 +226,8 @@ def predict(model: Any, x: Any, batch_size: int = 32, verbose: int = 1) -> Array
     data = Samples(model.layers, model.dtype, x)
     model.build(data.shape_in)
     if data.array is None and None in model.shapes[-1]:
-        raise ValueError(
-            "predict: the output has a time axis, on which texts differ in length; "
-            "make x one array with pad_sequences, or end the model with an LSTM without return_sequences"
-        )
+        remedy = "make x one array with pad_sequences, or end the model with an LSTM without return_sequences"
+        raise ValueError(f"predict: the output has a time axis, on which texts differ in length; {remedy}")
     parts = list(outputs(choose_plan(model.layers), data, batch_size, "predict", verbose))
     order, p = (np.concatenate(part) for part in zip(*parts, strict=True))  # (N,), (N, K), shortest first
     y = np.empty_like(p)  # (N, K)

@@ -65,7 +65,8 @@ def assert_all_alike(pairs):
             alike = abs(got - expected) <= 1e-15
             lines.append(f"{name:<14} {step:>4} {expected:>12.8f} {got:>12.8f}  {'' if alike else 'WRONG'}")
             wrong += [] if alike else [f"{name} at step {step}"]
-    assert not wrong, f"wrong first: {wrong[0]}\n" + "\n".join(lines)
+    if wrong:
+        pytest.fail("\n".join([f"the first that is wrong: {wrong[0]}", *lines]))
 
 
 def test_sigmoid_as_activation_is_applied_to_candidate_and_cell():

@@ -45,8 +45,8 @@ def assert_close(got, expected, dtype, what="result", gates=()):
     """Compare with a framework's numbers; where they differ, say in what, where, and of an LSTM in which gates."""
     assert got.shape == expected.shape, f"{what} has shape {got.shape}, expected {expected.shape}"
     assert got.dtype == dtype, f"{what} is {got.dtype}, expected {dtype}"
-    place = wrong_place(got, expected, TOLERANCE[dtype], gates)
-    assert not place, f"{what} is not the framework's: {place}"
+    if place := wrong_place(got, expected, TOLERANCE[dtype], gates):
+        pytest.fail(f"{what} is not the framework's: {place}")
 
 
 def as_theirs(framework, layers):

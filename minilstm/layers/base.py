@@ -169,8 +169,8 @@ def check_arrays(who: str, dtype: npt.DTypeLike, **arrays: tuple[Any, tuple[int,
 
 def check_same(who: str, wanted: Any, got: Any) -> None:
     """Raise unless both are dicts, with the same keys."""
-    for symbol, things in (("params", wanted), (who, got)):
-        if not isinstance(things, Mapping):
-            raise TypeError(f"{symbol} is a {type(things).__name__}, expected a dict of arrays by name")
+    for symbol, arrays in (("params", wanted), (who, got)):
+        if not isinstance(arrays, Mapping):
+            raise TypeError(f"{symbol} is a {type(arrays).__name__}, expected a dict of arrays by name")
     if set(wanted) != set(got):
         raise ValueError(f"{who} has {sorted(map(str, got))}, expected the keys of params, {sorted(map(str, wanted))}")

@@ -23,16 +23,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]  # of the repository
-LINES, WIDTH = 16, 112  # to show of how a test failed
+LINES, WIDTH = 16, 120  # at most, to show how a test failed
+OPTIONS = "-n 0 -p no:cacheprovider --maxfail=1 --tb=short --color=no -o verbosity_assertions=1"  # of pytest
 
 CONFTEST = """\
 from pathlib import Path
-
 import minilstm
-
 assert Path(minilstm.__file__).parents[1].samefile(Path(__file__).parent), f"{minilstm.__file__} is not the copy"
-"""
-"""Put beside the copy's tests, so that none of them can run on another minilstm that is installed."""
+"""  # goes beside the copy's tests, so that none of them can run on another minilstm that is installed
 
 
 class Outcome(NamedTuple):
@@ -44,33 +42,29 @@ class Outcome(NamedTuple):
 
 
 def museum(options: Namespace) -> int:
-    """List all bugs, or show how the one that the options name, or each of them, is found; return the exit code."""
+    """List all bugs, or show how one of them or each of them is found, as the options say; return the exit code."""
     if options.name and options.all:
         options.wrong("NAME and --all were both given, expected one of them")
     try:
         exhibits = load_exhibits(ROOT / "tests" / "museum" / "exhibits.py")
-        if options.name:
-            name = choose(" ".join(options.name), exhibits)
+        name = choose(" ".join(options.name), exhibits) if options.name else ""
     except LookupError as error:
         print(f"minilstm museum: {error}", file=sys.stderr)
         return 2
-    if not (options.name or options.all):
-        return show_list(exhibits)
-    if importlib.util.find_spec("pytest") is None:
-        raise ModuleNotFoundError("the museum runs tests, which needs pytest: pip install -e '.[dev]'")
-    return show_all(exhibits) if options.all else show_one(name, exhibits[name])
+    if (name or options.all) and importlib.util.find_spec("pytest") is None:
+        raise ModuleNotFoundError("pytest is missing, which runs the tests: pip install -e '.[dev]'")
+    if options.all:
+        return show_all(exhibits)
+    return show_one(name, exhibits[name]) if name else show_list(exhibits)
 
 
 def show_list(exhibits: dict[str, Any]) -> int:
     """Print the name of each bug and the test that finds it, under the file in which it is planted."""
-    first = next(iter(exhibits))
-    print(
-        f'{len(exhibits)} bugs, each with the test that finds it; to look at one: python -m minilstm museum "{first}"'
-    )
-    width = max(map(len, exhibits))
-    for file, group in groupby(exhibits, lambda name: exhibits[name].edits[0][0]):
+    first, width = next(iter(exhibits)), max(map(len, exhibits))
+    print(f'{len(exhibits)} bugs and the tests that find them; look at one with: python -m minilstm museum "{first}"')
+    for file, names in groupby(exhibits, lambda name: exhibits[name].edits[0][0]):
         print(f"\nin minilstm/{file}")
-        for name in group:
+        for name in names:
             print(f"  {name:<{width}}  {exhibits[name].found_by}")
     return 0
 
@@ -79,16 +73,16 @@ def show_one(name: str, exhibit: Any) -> int:
     """Print what is written wrong, and how the test fails; return 0 if it does, else 1."""
     with repository_copy() as folder:
         print(f"{name}\n")
-        print("\n".join(diff(edited(folder, exhibit))))
+        for path, (right, wrong) in edit(folder, exhibit).items():
+            heads = path.as_posix(), f"{path.as_posix()}, with the bug"
+            print("\n".join(difflib.unified_diff(right.splitlines(), wrong.splitlines(), *heads, lineterm="", n=2)))
         print(f"\nrunning tests/{exhibit.found_by} on a copy with this bug ...\n", flush=True)
         outcome = find(folder, exhibit)
     print("\n".join(f"    {line}".rstrip() for line in outcome.message.splitlines()))
     print(f"\n{'found: the test fails' if outcome.found else 'NOT FOUND'}, after {outcome.seconds:.1f} s")
     if exhibit.unseen_by:
-        print(
-            f"The gradient check tests/{exhibit.unseen_by} does not see this bug:\n"
-            "forward and backward agree, so the gradient is right, but it is that of another function."
-        )
+        print(f"The gradient check tests/{exhibit.unseen_by} does not see this bug:")
+        print("forward and backward agree, so the gradient is right, but it is that of another function.")
     return 0 if outcome.found else 1
 
 
@@ -99,21 +93,21 @@ def show_all(exhibits: dict[str, Any]) -> int:
         for name, exhibit in exhibits.items():
             try:
                 outcome = find(folder, exhibit)
-            except ValueError as error:  # the line to write wrong is gone: go on with the other bugs
+            except ValueError as error:  # this bug cannot be planted, but the others can
                 outcome = Outcome(False, 0, str(error))
             verdict = "found by" if outcome.found else "NOT FOUND by"
             print(f"{name:<{width}}  {outcome.seconds:4.1f} s  {verdict} {exhibit.found_by}", flush=True)
             if not outcome.found:
-                print(f"  {outcome.message}", file=sys.stderr, flush=True)
+                print(f"minilstm museum: {name}: {outcome.message}", file=sys.stderr, flush=True)
             found += outcome.found
     print(f"{found} of {len(exhibits)} bugs found")
     return 0 if found == len(exhibits) else 1
 
 
 def load_exhibits(path: Path) -> dict[str, Any]:
-    """Import the exhibits by name from their file; raise a LookupError where it is not there."""
+    """Import the exhibits, by name, from their file; raise a LookupError where it is not there."""
     spec = importlib.util.spec_from_file_location("minilstm_exhibits", path)
-    if spec is None or spec.loader is None or not path.exists():
+    if not path.exists() or spec is None or spec.loader is None:
         raise LookupError(f"{path} is not there: this needs a clone of the repository")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -121,7 +115,7 @@ def load_exhibits(path: Path) -> dict[str, Any]:
 
 
 def choose(text: str, names: Iterable[str]) -> str:
-    """Find the one name that is ``text`` or contains it, in capitals or not; raise a LookupError where none does."""
+    """Find the one name that is ``text`` or contains it, in capitals or not; raise a LookupError unless there is one."""
     folded = {name.casefold(): name for name in names}
     part = text.casefold()
     matches = [part] if part in folded else [name for name in folded if part in name]
@@ -130,9 +124,9 @@ def choose(text: str, names: Iterable[str]) -> str:
     close = matches or difflib.get_close_matches(part, folded, cutoff=0.4)
     listed = ", ".join(repr(folded[name]) for name in close[:5]) + (", ..." if len(close) > 5 else "")
     if matches:
-        raise LookupError(f"{text!r} is part of {len(matches)} names, expected one: {listed}")
+        raise LookupError(f"{text!r} is part of {len(matches)} names, expected of one: {listed}")
     raise LookupError(
-        f"no bug is named {text!r}; {f'close are {listed}' if close else 'without a name, all are listed'}"
+        f"no bug is named {text!r}; " + (f"close to it: {listed}" if close else "without it, all are listed")
     )
 
 
@@ -148,61 +142,42 @@ def repository_copy() -> Iterator[Path]:
         yield folder
 
 
-def edited(folder: Path, exhibit: Any) -> dict[Path, tuple[str, str]]:
-    """Give the right and the wrong text of each file that the bug is in; raise a ValueError where its line is gone."""
+def edit(folder: Path, exhibit: Any) -> dict[Path, tuple[str, str]]:
+    """Give each file's text without and with the bug; raise a ValueError where the line to write wrong is gone."""
     texts: dict[Path, tuple[str, str]] = {}
     for name, right, wrong in exhibit.edits:
-        path = Path("minilstm") / name
+        path = Path("minilstm", name)
         before, after = texts.get(path) or [(folder / path).read_text(encoding="utf-8")] * 2
         if after.count(right) != 1:
             raise ValueError(
-                f"{path.as_posix()} was changed: {right!r} must be there once, to plant the bug in its place"
+                f"{path.as_posix()} has changed: {right!r} is not there once, so it cannot be written wrong"
             )
         texts[path] = before, after.replace(right, wrong)
     return texts
 
 
-def diff(texts: dict[Path, tuple[str, str]]) -> Iterator[str]:
-    """Compare the right and the wrong text of each file, line by line."""
-    for path, (before, after) in texts.items():
-        name = path.as_posix()
-        yield from difflib.unified_diff(
-            before.splitlines(), after.splitlines(), name, f"{name}, with the bug", lineterm="", n=2
-        )
-
-
 def find(folder: Path, exhibit: Any) -> Outcome:
-    """Plant a bug in the copy, run its test, and put the right lines back."""
-    texts = edited(folder, exhibit)
-    command = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "--maxfail=1", "--tb=short"]
-    command += ["--color=no", "-o", "verbosity_assertions=2", f"tests/{exhibit.found_by}"]
+    """Plant a bug in the copy, run its test, and put the right lines back; raise a ValueError as :func:`edit` does."""
+    texts, start = edit(folder, exhibit), time.perf_counter()
+    command = [sys.executable, "-m", "pytest", *OPTIONS.split(), f"tests/{exhibit.found_by}"]
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""}
-    start = time.perf_counter()
     try:
         for path, (_, wrong) in texts.items():
             (folder / path).write_text(wrong, encoding="utf-8")
-        ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8")  # noqa: S603
+        ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8")  # noqa: S603
     finally:
         for path, (right, _) in texts.items():
             (folder / path).write_text(right, encoding="utf-8")
-    message, seconds = failure(ran.stdout.replace(f"{folder}{os.sep}", "")), time.perf_counter() - start
-    if ran.returncode == 1 and message:
-        return Outcome(True, seconds, message)
-    return Outcome(False, seconds, "the test passes" if ran.returncode == 0 else (ran.stderr + ran.stdout).strip())
+    message = "the test passes" if ran.returncode == 0 else failure(ran.stdout) or (ran.stderr + ran.stdout).strip()
+    return Outcome(ran.returncode == 1, time.perf_counter() - start, message)
 
 
 def failure(output: str) -> str:
-    """Pick what says how the first test failed from the output of pytest; empty where none failed."""
+    """Pick from the output of pytest the line that failed and what it says; empty where no test failed."""
     section = re.search(r"^_+ .* _+\n(.*?)^(?:-+ Captured|=+ )", output, re.MULTILINE | re.DOTALL)
-    if not section:
-        return ""
-    first = re.search(r"\+-+ 1 -+\n(.*?)^ +\+-", section[1], re.MULTILINE | re.DOTALL)  # of several, by Hypothesis
-    text = re.sub(r"^(?:E   | +\| )", "", (first or section)[1], flags=re.MULTILINE)
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("+    where")]  # these say it again
+    text = section[1].partition("E     Full diff")[0].rstrip() if section else ""
+    text = re.sub(r"^E +\+ {3,}where .*\n?|^ +\+-.*\n?|^E   | +\| ", "", text, flags=re.MULTILINE)
+    lines = [f"{line[:WIDTH]} ..." if len(line) > WIDTH else line for line in text.splitlines()]
     frames = [n for n, line in enumerate(lines) if re.match(r'\S+\.py:\d+: in |\s*File "', line)]
-    text = "\n".join(lines[max(frames, default=0) :]).replace("\\n", "\n")
-    text = re.sub(
-        r"^ *\+  where False = ( {9}.*)\.ok$", r"\1", text, flags=re.MULTILINE | re.DOTALL
-    )  # a gradient check
-    lines = [line if len(line) <= WIDTH else f"{line[:WIDTH]} ..." for line in text.rstrip().splitlines()]
+    lines = lines[max(frames, default=0) :]  # the last call, and what follows it
     return "\n".join(lines[:LINES] + ["..."] * (len(lines) > LINES))

@@ -38,6 +38,7 @@ class Report(NamedTuple):
 
     what: str
     checks: list[Check]
+    alone: Sequence[Check] = ()  # of an LSTM whose gradient is wrong: of one step alone, where no error spreads
 
     @property
     def ok(self) -> bool:
@@ -66,6 +67,7 @@ class Report(NamedTuple):
                 )
             elif not c.ok and c.place:
                 lines.append(f"        {c.place}")
+        lines += [f"    at one step alone, {c.name} is wrong {c.place}" for c in self.alone if "gates" in c.place]
         return lines
 
 
@@ -85,7 +87,7 @@ def wrong_place(got: Array, expected: Array, limit: float, gates: Sequence[str] 
     if not wrong.any():
         return ""
     worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error)), error.shape)
-    at = f"worst at [{', '.join(map(str, worst))}], by hand {got[worst]:.6g}, expected {expected[worst]:.6g}"
+    at = f"worst at [{', '.join(map(str, worst))}], got {got[worst]:.6g}, expected {expected[worst]:.6g}"
     if not gates or got.shape[-1] % len(gates):
         return f"{wrong.sum()} of {wrong.size} entries; {at}"
     parts = [gate for gate, part in zip(gates, np.split(wrong, len(gates), axis=-1), strict=True) if part.any()]
