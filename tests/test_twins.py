@@ -1,6 +1,6 @@
 """Every twin computes what its textbook computes: on ragged batches, in every mode, in whole steps of training.
 
-``python -m minilstm.fast.verified`` runs this file, and records what the twins were verified against where it passes.
+``python -m minilstm.fast.verify`` runs this file, and records what the twins were verified against where it passes.
 The twins are made here whatever the records say.
 """
 

@@ -56,7 +56,7 @@ def test_the_records_are_those_of_the_textbook_as_it_is():
     stale = sorted({key for name in now for key in now[name] if now[name][key] != RECORDS.get(name, {}).get(key)})
     assert now == RECORDS, (
         f"{', '.join(stale) or 'something'} changed since the twins were verified. Make the twins match, then run "
-        "python -m minilstm.fast.verified"
+        "python -m minilstm.fast.verify"
     )
 
 
@@ -293,3 +293,30 @@ def test_a_digest_is_the_same_in_every_version_of_python():
     assert verified.hashed(verified.canonical(node)) == "89c9e2ff680b"
     ((_, node),) = verified.functions_of(verified.ast.parse(source.replace("1.5e-30", "1.6e-30")))
     assert verified.hashed(verified.canonical(node)) != "89c9e2ff680b"
+
+
+@pytest.mark.parametrize("failed", [0, 1])
+def test_digests_are_taken_again_only_after_the_tests_of_the_twins_passed(failed, monkeypatch, capsys):
+    commands, records = [], Path(verify.__file__).parents[2] / "verified-for-a-test.json"
+    monkeypatch.setattr(verify, "RECORDS", records)
+
+    def run(command, **_):
+        commands.append(command)
+        return types.SimpleNamespace(returncode=failed)
+
+    monkeypatch.setattr(verify.subprocess, "run", run)
+    try:
+        assert verify.main() == failed
+        assert commands[0][-1].endswith("test_twins.py")
+        assert records.exists() != bool(failed)
+        assert failed or json.loads(records.read_text(encoding="utf-8")) == RECORDS
+    finally:
+        records.unlink(missing_ok=True)
+    output = capsys.readouterr()
+    assert "nothing was recorded" in output.err if failed else "recorded what 10 twins" in output.out
+
+
+def test_an_installed_package_without_tests_says_that_it_needs_a_clone(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(verify, "__file__", str(tmp_path / "minilstm" / "fast" / "verify.py"))
+    assert verify.main() == 1
+    assert "this needs a clone of the repository" in capsys.readouterr().err

@@ -8,7 +8,7 @@ A digest is taken of the syntax tree, so comments, docstrings, annotations and l
 in every version of Python. It speaks for the running function only if that is what the file says, so the function's
 bytecode is compared with that of the file as well.
 
-    python -m minilstm.fast.verified
+    python -m minilstm.fast.verify
 
 runs the tests of the twins, and where they pass, takes all digests again.
 """
@@ -20,8 +20,6 @@ import functools
 import hashlib
 import importlib.util
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -207,26 +205,3 @@ def is_text(node: Any) -> bool:
 def hashed(text: str) -> str:
     """Shorten a text to 12 digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def refresh() -> int:
-    """Run the tests of the twins, and take all digests again if they pass."""
-    root = Path(__file__).parents[2]
-    tests = root / "tests" / "test_twins.py"
-    if not tests.exists():
-        print(f"{tests} is not there: this needs a clone of the repository", file=sys.stderr)
-        return 1
-    environment = {**os.environ, "MINILSTM_FAST": "1", "MINILSTM_NUMBA": "1"}
-    if subprocess.run([sys.executable, "-m", "pytest", str(tests)], cwd=root, env=environment).returncode:  # noqa: S603
-        print("the twins differ from the textbook, so nothing was recorded; see the failures above", file=sys.stderr)
-        return 1
-    from minilstm.fast.plan import ROOTS
-
-    text = json.dumps({name: reach(roots) for name, roots in ROOTS.items()}, indent=1)
-    RECORDS.write_text(text + "\n", encoding="utf-8")
-    print(f"recorded what {len(ROOTS)} twins were verified against, in {RECORDS.relative_to(root)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(refresh())
