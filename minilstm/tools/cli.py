@@ -1,7 +1,7 @@
-"""The command line: ``python -m minilstm train``, ``evaluate``, ``predict``, ``gradcheck`` and ``download``.
+"""The command line: ``python -m minilstm train``, ``evaluate``, ``predict``, ``gradcheck``, ``museum``, ``download``.
 
-Exit codes: 0 all right; 1 the work failed: data or a model that cannot be read, no network, a wrong gradient; 2 wrong
-usage, or a layer that gradcheck cannot try; 130 interrupted with Ctrl-C.
+Exit codes: 0 all right; 1 the work failed: data or a model that cannot be read, no network, a wrong gradient, a bug
+that no test found; 2 wrong usage, a layer that gradcheck cannot try, no clone for museum; 130 interrupted with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from minilstm.gradcheck import check_layer
 from minilstm.layers.base import Layer
-from minilstm.tools import architectures, commands
+from minilstm.tools import architectures, commands, museum
 from minilstm.tools.gradcases import check_all
 from minilstm.tools.report import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Report
 from minilstm.tools.validate import check_number
@@ -77,6 +77,21 @@ examples:
       a layer of your own: a class that needs no arguments, a function that makes a layer, or a layer
   python -m minilstm gradcheck my_package.layers:small_gru --shape 2 6 3
       the same from an installed module, on a batch of 2 rows, 6 steps and 3 features
+"""
+
+MUSEUM = """\
+Each bug was met in a project or is a classic, and one test of this library is named for it: tests/museum/README.md has
+them all. A bug is planted in a temporary copy, so your files stay as they are. This needs a clone of the repository.
+
+examples:
+  python -m minilstm museum
+      list all bugs
+  python -m minilstm museum "three gates share one bias"
+      show what is written wrong, and how the test fails
+  python -m minilstm museum SHARE ONE
+      capitals do not matter, and a part of the name will do if no other name has it
+  python -m minilstm museum --all
+      plant all bugs, one after the other; exit code 1 if one was not found
 """
 
 
@@ -173,6 +188,10 @@ def make_parser() -> argparse.ArgumentParser:
         "--shape", nargs="+", type=int, default=[4, 5, 3], metavar="N", help="of their input (default: 4 5 3)"
     )
     check.add_argument("--no-complex-step", action="store_true", help="for layers that are not complex-safe")
+
+    bugs = command(museum.museum, "plant a bug that others have met in a copy, and watch a test find it", MUSEUM)
+    bugs.add_argument("name", nargs="*", metavar="NAME", help="a bug, or a part of its name (default: list all)")
+    bugs.add_argument("--all", action="store_true", help="plant all of them, and say which were found")
 
     command(commands.download, "fetch the IMDB reviews (84 MB) and print where they are", DOWNLOAD)
     return parser

@@ -14,54 +14,46 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 ROOT = Path(__file__).parents[2]  # of the repository
-LINES, WIDTH = 16, 120  # at most, to show how a test failed
+LINES, WIDTH = 24, 120  # at most, to show how a test failed
 OPTIONS = "-n 0 -p no:cacheprovider --maxfail=1 --tb=short --color=no -o verbosity_assertions=1"  # of pytest
-
-CONFTEST = """\
-from pathlib import Path
-import minilstm
-assert Path(minilstm.__file__).parents[1].samefile(Path(__file__).parent), f"{minilstm.__file__} is not the copy"
-"""  # goes beside the copy's tests, so that none of them can run on another minilstm that is installed
-
-
-class Outcome(NamedTuple):
-    """What came of a planted bug."""
-
-    found: bool  # the test ran and failed
-    seconds: float
-    message: str  # how it failed, or why the bug was not found
+# Beside the copy's tests, this lets none of them run on another minilstm that is installed.
+CONFTEST = "import minilstm, os\nassert os.path.samefile(minilstm.__path__[0], 'minilstm'), minilstm.__file__\n"
 
 
 def museum(options: Namespace) -> int:
-    """List all bugs, or show how one of them or each of them is found, as the options say; return the exit code."""
+    """List all bugs, or show how one or all are found, as the options say; return the exit code.
+
+    Raises a ModuleNotFoundError without pytest, and a ValueError where a line to write wrong is gone.
+    """
     if options.name and options.all:
         options.wrong("NAME and --all were both given, expected one of them")
     try:
         exhibits = load_exhibits(ROOT / "tests" / "museum" / "exhibits.py")
-        name = choose(" ".join(options.name), exhibits) if options.name else ""
+        name = choose(" ".join(options.name), exhibits) if options.name else None
     except LookupError as error:
         print(f"minilstm museum: {error}", file=sys.stderr)
         return 2
-    if (name or options.all) and importlib.util.find_spec("pytest") is None:
+    if not name and not options.all:
+        return show_list(exhibits)
+    if importlib.util.find_spec("pytest") is None:
         raise ModuleNotFoundError("pytest is missing, which runs the tests: pip install -e '.[dev]'")
-    if options.all:
-        return show_all(exhibits)
-    return show_one(name, exhibits[name]) if name else show_list(exhibits)
+    return show_one(name, exhibits[name]) if name else show_all(exhibits)
 
 
 def show_list(exhibits: dict[str, Any]) -> int:
     """Print the name of each bug and the test that finds it, under the file in which it is planted."""
     first, width = next(iter(exhibits)), max(map(len, exhibits))
-    print(f'{len(exhibits)} bugs and the tests that find them; look at one with: python -m minilstm museum "{first}"')
+    print(f'{len(exhibits)} bugs and the tests that find them. Look at one: python -m minilstm museum "{first}"')
     for file, names in groupby(exhibits, lambda name: exhibits[name].edits[0][0]):
         print(f"\nin minilstm/{file}")
         for name in names:
@@ -73,41 +65,40 @@ def show_one(name: str, exhibit: Any) -> int:
     """Print what is written wrong, and how the test fails; return 0 if it does, else 1."""
     with repository_copy() as folder:
         print(f"{name}\n")
-        for path, (right, wrong) in edit(folder, exhibit).items():
-            heads = path.as_posix(), f"{path.as_posix()}, with the bug"
-            print("\n".join(difflib.unified_diff(right.splitlines(), wrong.splitlines(), *heads, lineterm="", n=2)))
+        for path, texts in edit(folder, exhibit).items():
+            right, wrong = (text.splitlines() for text in texts)
+            print(*difflib.unified_diff(right, wrong, path, f"{path}, with the bug", lineterm="", n=2), sep="\n")
         print(f"\nrunning tests/{exhibit.found_by} on a copy with this bug ...\n", flush=True)
-        outcome = find(folder, exhibit)
-    print("\n".join(f"    {line}".rstrip() for line in outcome.message.splitlines()))
-    print(f"\n{'found: the test fails' if outcome.found else 'NOT FOUND'}, after {outcome.seconds:.1f} s")
+        found, seconds, message = find(folder, exhibit)
+    print(textwrap.indent(message, "    "))
+    print(f"\n{'found: the test fails' if found else 'NOT FOUND'}, after {seconds:.1f} s")
     if exhibit.unseen_by:
-        print(f"The gradient check tests/{exhibit.unseen_by} does not see this bug:")
-        print("forward and backward agree, so the gradient is right, but it is that of another function.")
-    return 0 if outcome.found else 1
+        print(f"the gradient check tests/{exhibit.unseen_by} does not see it: forward and backward agree")
+    return 0 if found else 1
 
 
 def show_all(exhibits: dict[str, Any]) -> int:
     """Plant all bugs, one after the other, and print a line for each; return 0 if all were found, else 1."""
-    width, found = max(map(len, exhibits)), 0
+    width, total = max(map(len, exhibits)), 0
     with repository_copy() as folder:
         for name, exhibit in exhibits.items():
             try:
-                outcome = find(folder, exhibit)
+                found, seconds, message = find(folder, exhibit)
             except ValueError as error:  # this bug cannot be planted, but the others can
-                outcome = Outcome(False, 0, str(error))
-            verdict = "found by" if outcome.found else "NOT FOUND by"
-            print(f"{name:<{width}}  {outcome.seconds:4.1f} s  {verdict} {exhibit.found_by}", flush=True)
-            if not outcome.found:
-                print(f"minilstm museum: {name}: {outcome.message}", file=sys.stderr, flush=True)
-            found += outcome.found
-    print(f"{found} of {len(exhibits)} bugs found")
-    return 0 if found == len(exhibits) else 1
+                found, seconds, message = False, 0.0, str(error)
+            verdict = "found by" if found else "NOT FOUND by"
+            print(f"{name:<{width}}  {seconds:4.1f} s  {verdict} {exhibit.found_by}", flush=True)
+            if not found:
+                print(f"minilstm museum: {name}: {message}", file=sys.stderr, flush=True)
+            total += found
+    print(f"{total} of {len(exhibits)} bugs found")
+    return 0 if total == len(exhibits) else 1
 
 
 def load_exhibits(path: Path) -> dict[str, Any]:
     """Import the exhibits, by name, from their file; raise a LookupError where it is not there."""
     spec = importlib.util.spec_from_file_location("minilstm_exhibits", path)
-    if not path.exists() or spec is None or spec.loader is None:
+    if spec is None or spec.loader is None or not path.exists():
         raise LookupError(f"{path} is not there: this needs a clone of the repository")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -115,19 +106,16 @@ def load_exhibits(path: Path) -> dict[str, Any]:
 
 
 def choose(text: str, names: Iterable[str]) -> str:
-    """Find the one name that is ``text`` or contains it, in capitals or not; raise a LookupError unless there is one."""
+    """Find the one name that ``text`` is, or is part of, in capitals or not; raise a LookupError where none is."""
     folded = {name.casefold(): name for name in names}
     part = text.casefold()
     matches = [part] if part in folded else [name for name in folded if part in name]
     if len(matches) == 1:
         return folded[matches[0]]
-    close = matches or difflib.get_close_matches(part, folded, cutoff=0.4)
-    listed = ", ".join(repr(folded[name]) for name in close[:5]) + (", ..." if len(close) > 5 else "")
-    if matches:
-        raise LookupError(f"{text!r} is part of {len(matches)} names, expected of one: {listed}")
-    raise LookupError(
-        f"no bug is named {text!r}; " + (f"close to it: {listed}" if close else "without it, all are listed")
-    )
+    problem = f"{len(matches)} bugs have {text!r} in their names" if matches else f"no bug is named {text!r}"
+    close = [repr(folded[name]) for name in matches or difflib.get_close_matches(part, folded, cutoff=0.4)]
+    listed = ", ".join(close[:5]) + ", ..." * (len(close) > 5) or "one of those that are listed without a name"
+    raise LookupError(f"{problem}; expected {listed}")
 
 
 @contextmanager
@@ -142,22 +130,23 @@ def repository_copy() -> Iterator[Path]:
         yield folder
 
 
-def edit(folder: Path, exhibit: Any) -> dict[Path, tuple[str, str]]:
+def edit(folder: Path, exhibit: Any) -> dict[str, tuple[str, str]]:
     """Give each file's text without and with the bug; raise a ValueError where the line to write wrong is gone."""
-    texts: dict[Path, tuple[str, str]] = {}
+    texts: dict[str, tuple[str, str]] = {}
     for name, right, wrong in exhibit.edits:
-        path = Path("minilstm", name)
+        path = f"minilstm/{name}"
         before, after = texts.get(path) or [(folder / path).read_text(encoding="utf-8")] * 2
         if after.count(right) != 1:
-            raise ValueError(
-                f"{path.as_posix()} has changed: {right!r} is not there once, so it cannot be written wrong"
-            )
+            raise ValueError(f"{path} has changed: {right!r} is not there once, to be written wrong")
         texts[path] = before, after.replace(right, wrong)
     return texts
 
 
-def find(folder: Path, exhibit: Any) -> Outcome:
-    """Plant a bug in the copy, run its test, and put the right lines back; raise a ValueError as :func:`edit` does."""
+def find(folder: Path, exhibit: Any) -> tuple[bool, float, str]:
+    """Plant a bug in the copy, run its test, and put the right lines back; raise a ValueError as :func:`edit` does.
+
+    Returns whether the bug was found, after how many seconds, and how the test failed, or why the bug was not found.
+    """
     texts, start = edit(folder, exhibit), time.perf_counter()
     command = [sys.executable, "-m", "pytest", *OPTIONS.split(), f"tests/{exhibit.found_by}"]
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""}
@@ -168,16 +157,18 @@ def find(folder: Path, exhibit: Any) -> Outcome:
     finally:
         for path, (right, _) in texts.items():
             (folder / path).write_text(right, encoding="utf-8")
-    message = "the test passes" if ran.returncode == 0 else failure(ran.stdout) or (ran.stderr + ran.stdout).strip()
-    return Outcome(ran.returncode == 1, time.perf_counter() - start, message)
+    why = failure(ran.stdout.replace(f"{folder}{os.sep}", ""))
+    otherwise = "the test passes" if ran.returncode == 0 else (ran.stderr + ran.stdout).strip()
+    return ran.returncode == 1 and bool(why), time.perf_counter() - start, why or otherwise
 
 
 def failure(output: str) -> str:
     """Pick from the output of pytest the line that failed and what it says; empty where no test failed."""
     section = re.search(r"^_+ .* _+\n(.*?)^(?:-+ Captured|=+ )", output, re.MULTILINE | re.DOTALL)
-    text = section[1].partition("E     Full diff")[0].rstrip() if section else ""
-    text = re.sub(r"^E +\+ {3,}where .*\n?|^ +\+-.*\n?|^E   | +\| ", "", text, flags=re.MULTILINE)
-    lines = [f"{line[:WIDTH]} ..." if len(line) > WIDTH else line for line in text.splitlines()]
-    frames = [n for n, line in enumerate(lines) if re.match(r'\S+\.py:\d+: in |\s*File "', line)]
-    lines = lines[max(frames, default=0) :]  # the last call, and what follows it
+    text = re.split(r"(?:\nE *)*\nE +Full diff", section[1])[0] if section else ""
+    text = re.sub(r"^[E |]+\+ {3,}(?:where|and) .*\n|^ +\+-.*\n|^E   | +\| ", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^ \+  where .*", lambda where: where[0].replace("\\n", "\n"), text, flags=re.MULTILINE)
+    lines = [f"{line[:WIDTH]} ..." if len(line) > WIDTH else line for line in text.rstrip().splitlines()]
+    calls = (n for n, line in enumerate(lines) if re.match(r"(\S+\.py:\d+:| *File .*,) in test_", line))
+    lines = lines[max(calls, default=0) :]
     return "\n".join(lines[:LINES] + ["..."] * (len(lines) > LINES))

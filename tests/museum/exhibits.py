@@ -104,6 +104,17 @@ EXHIBITS = {
     "the backward states are not turned round again": runs(
         "r = flip(r, lengths) if", "r = r if", found_by=RUNS + "test_with_all_states_both_runs_meet_at_each_word"
     ),
+    "the last column of all states is taken for the last state": runs(  # y[:, -1], with the gradient that belongs to it
+        "r = flip(r, lengths) if r.ndim == 3 else r  #",
+        "r = flip(r, lengths) if r.ndim == 3 else flip(r_cache.h[1:].swapaxes(0, 1), lengths)[:, -1]  #",
+        "    dx_r, grads_r = lstm_r.backward(dr, r_cache)",
+        "    if r.ndim == 2:  # in a row that fills the batch, that column is the state after one step\n"
+        "        T = len(r_cache.i)\n"
+        "        r_cache = r_cache._replace(lengths=np.where(r_cache.lengths == T, 1, r_cache.lengths))\n"
+        "    dx_r, grads_r = lstm_r.backward(dr, r_cache)",
+        found_by=RUNS + "test_the_backward_run_ends_on_the_first_word_of_each_row",
+        unseen_by=GRADIENTS + "[Bidirectional]",
+    ),
     "the backward run learns nothing": runs(
         "both(grads_f, grads_r)", "both(grads_f, {n: 0 * g for n, g in grads_r.items()})"
     ),
