@@ -14,7 +14,7 @@ import pytest
 
 import minilstm
 from minilstm import LSTM, Adam, Bidirectional, Conv1D, Dense, Embedding, Sequential, activations
-from minilstm.fast import kernels, plan, verified, verify
+from minilstm.fast import choose_plan, kernels, plan, verified, verify
 from minilstm.fast.twin import Twin
 from minilstm.layers import base, lstm
 

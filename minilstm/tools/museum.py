@@ -1,7 +1,6 @@
 """``museum``: list the bugs of ``tests/museum``, plant one of them or all, and watch a test find it.
 
-A bug is planted in a copy of the library and its tests, in a temporary folder; your own files are only read. There
-pytest runs the test that is named for the bug, in a process of its own.
+Bugs are planted in a temporary copy, where pytest runs the test that is named for each; your own files are only read.
 """
 
 from __future__ import annotations
@@ -24,17 +23,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]  # of the repository
-LINES, WIDTH = 24, 120  # at most, to show how a test failed
+LINES = 24  # at most, to show how a test failed
 OPTIONS = "-n 0 -p no:cacheprovider --maxfail=1 --tb=short --color=no -o verbosity_assertions=1"  # of pytest
 # Beside the copy's tests, this lets none of them run on another minilstm that is installed.
 CONFTEST = "import minilstm, os\nassert os.path.samefile(minilstm.__path__[0], 'minilstm'), minilstm.__file__\n"
 
 
 def museum(options: Namespace) -> int:
-    """List all bugs, or show how one or all are found, as the options say; return the exit code.
-
-    Raises a ModuleNotFoundError without pytest, and a ValueError where a line to write wrong is gone.
-    """
+    """List all bugs, or plant one or all; return the exit code. Raise a ModuleNotFoundError without pytest."""
     if options.name and options.all:
         options.wrong("NAME and --all were both given, expected one of them")
     try:
@@ -164,11 +160,10 @@ def find(folder: Path, exhibit: Any) -> tuple[bool, float, str]:
 
 def failure(output: str) -> str:
     """Pick from the output of pytest the line that failed and what it says; empty where no test failed."""
-    section = re.search(r"^_+ .* _+\n(.*?)^(?:-+ Captured|=+ )", output, re.MULTILINE | re.DOTALL)
-    text = re.split(r"(?:\nE *)*\nE +Full diff", section[1])[0] if section else ""
-    text = re.sub(r"^[E |]+\+ {3,}(?:where|and) .*\n|^ +\+-.*\n|^E   | +\| ", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^ \+  where .*", lambda where: where[0].replace("\\n", "\n"), text, flags=re.MULTILINE)
-    lines = [f"{line[:WIDTH]} ..." if len(line) > WIDTH else line for line in text.rstrip().splitlines()]
+    section = re.search(r"(?ms)^_+ .* _+\n(.*?)^(?:-+ Captured|=+ )", output)
+    text = re.split(r"(?:\nE *)*\nE +Full diff", section[1])[0].rstrip() if section else ""
+    text = re.sub(r"(?m)^[E |]+\+ {3,}(?:where|and) .*\n|^ +\+-.*\n", "", text)  # what says it again, and frames
+    lines = re.sub(r"(?m)^(?:E   | +\| )(.*)", lambda said: said[1].replace("\\n", "\n"), text).splitlines()
     calls = (n for n, line in enumerate(lines) if re.match(r"(\S+\.py:\d+:| *File .*,) in test_", line))
     lines = lines[max(calls, default=0) :]
     return "\n".join(lines[:LINES] + ["..."] * (len(lines) > LINES))
