@@ -145,6 +145,20 @@ def test_a_gradient_that_vanishes_over_a_thousand_steps_leaves_no_subnormal_numb
     assert not ((dx != 0) & (np.abs(dx) < np.finfo(np.float32).tiny)).any()
 
 
+@pytest.mark.parametrize("twin", [False, True])
+def test_a_gradient_that_is_nan_stays_visible(twin, rng):
+    layer = built(2, 3, return_sequences=True)
+    runner = choose([layer])[0][0] if twin else layer
+    y, cache = runner.forward(rng.standard_normal((2, 4, 3)))
+    dy = np.ones_like(y)
+    dy[1, 2] = np.nan
+    dx, grads = runner.backward(dy, cache)
+    assert np.isnan(dx[1, :3]).all()
+    assert np.isfinite(dx[0]).all()
+    assert np.isfinite(dx[1, 3]).all()
+    assert all(np.isnan(g).any() for g in grads.values())
+
+
 def test_stacking_without_return_sequences_names_the_remedy(rng):
     with pytest.raises(ValueError, match=r"return_sequences=True"):
         LSTM(3).build((5,), rng, "float32")
