@@ -228,7 +228,9 @@ def test_a_layer_that_was_not_built_says_so():
 
 
 def test_the_gradients_of_all_three_outputs_and_of_the_initial_state_are_right(rng):
-    assert check_initial_state(rng.standard_normal((3, 4, 2)), np.array([4, 0, 2]), 2).ok
+    report = check_initial_state(rng.standard_normal((3, 4, 2)), np.array([4, 0, 2]), 2)
+    if not report.ok:
+        pytest.fail(f"\n{report}")
 
 
 def test_weights_reach_up_to_the_bound_that_keeps_the_spread_and_no_further(rng):

@@ -110,7 +110,7 @@ def choose(text: str, names: Iterable[str]) -> str:
         return folded[matches[0]]
     problem = f"{len(matches)} bugs have {text!r} in their names" if matches else f"no bug is named {text!r}"
     close = [repr(folded[name]) for name in matches or difflib.get_close_matches(part, folded, cutoff=0.4)]
-    listed = ", ".join(close[:5]) + ", ..." * (len(close) > 5) or "one of those that are listed without a name"
+    listed = " or ".join(close[:5] + ["..."] * (len(close) > 5)) or "one of those that are listed without a name"
     raise LookupError(f"{problem}; expected {listed}")
 
 
@@ -161,9 +161,9 @@ def find(folder: Path, exhibit: Any) -> tuple[bool, float, str]:
 def failure(output: str) -> str:
     """Pick from the output of pytest the line that failed and what it says; empty where no test failed."""
     section = re.search(r"(?ms)^_+ .* _+\n(.*?)^(?:-+ Captured|=+ )", output)
-    text = re.split(r"(?:\nE *)*\nE +Full diff", section[1])[0].rstrip() if section else ""
-    text = re.sub(r"(?m)^[E |]+\+ {3,}(?:where|and) .*\n|^ +\+-.*\n", "", text)  # what says it again, and frames
-    lines = re.sub(r"(?m)^(?:E   | +\| )(.*)", lambda said: said[1].replace("\\n", "\n"), text).splitlines()
+    text = re.split(r"(?:\nE *)*\nE +Full diff", section[1])[0] if section else ""
+    text = re.sub(r"(?m)^[E |]+\+ {3,}(?:where|and) .*\n|^ +\+-.*\n", "", text)  # what says it again
+    lines = re.sub(r"(?m)^(?:E   | +\| )(.*)", lambda said: said[1].replace("\\n", "\n"), text).rstrip().splitlines()
     calls = (n for n, line in enumerate(lines) if re.match(r"(\S+\.py:\d+:| *File .*,) in test_", line))
     lines = lines[max(calls, default=0) :]
     return "\n".join(lines[:LINES] + ["..."] * (len(lines) > LINES))
