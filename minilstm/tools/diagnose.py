@@ -29,6 +29,7 @@ from minilstm.training import backward, check_compiled, forward, take
 SECONDS = 10.0  # for learning a batch by heart; a quarter for each learning rate
 RANGES = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
 
+
 def diagnose(
     model: Sequential, x: Any, y: Any, validation_data: tuple[Any, Any] | None = None, validation_split: float = 0.0
 ) -> Diagnosis:
