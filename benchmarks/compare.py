@@ -651,14 +651,14 @@ def plot(runs: list[Run], path: Path) -> None:
 
 
 def at_least(low: int) -> Callable[[str], int]:
-    """Make a type for the command line: whole numbers from ``low`` on."""
+    """Make a type for the command line: integers from ``low`` on."""
 
-    def whole_number(text: str) -> int:
+    def integer_from(text: str) -> int:
         if not text.isdecimal() or int(text) < low:
-            raise argparse.ArgumentTypeError(f"{text} is no whole number of at least {low}")
+            raise argparse.ArgumentTypeError(f"{text} is not an integer >= {low}")
         return int(text)
 
-    return whole_number
+    return integer_from
 
 
 def options() -> argparse.ArgumentParser:

@@ -112,7 +112,9 @@ class CategoricalCrossentropy(Loss):
     def check(self, y: Array) -> None:
         """Allow only rows of probabilities that sum to 1."""
         if y.size and (y.min() < 0 or np.abs(y.sum(axis=-1) - 1).max() > 1e-5):
-            raise ValueError("y holds a row that is no class, expected one 1 and else 0 in each, or class numbers (N,)")
+            raise ValueError(
+                "y holds a row that is not a class: expected a single 1 among zeros, or class numbers (N,)"
+            )
 
     def accuracy(self, p: Array, y: Array) -> float:
         """Compute the fraction of rows in which the largest of p is the true class."""

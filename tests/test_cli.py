@@ -478,8 +478,8 @@ def test_a_model_of_ones_own_can_be_used_if_it_has_a_tokenizer_labels_and_maxlen
         ({"metadata": {**KNOWN, "maxlen": 0}}, "lacks"),
         ({"metadata": {**KNOWN, "labels": ["a", "b", "c"]}}, "which does not fit 3 labels"),
         ({"outputs": 3}, "which does not fit 2 labels"),
-        ({"weight": np.nan}, "the model's answers are no probabilities"),
-        ({"activation": "linear", "weight": 3.0}, "the model's answers are no probabilities"),
+        ({"weight": np.nan}, "the model's outputs are not probabilities"),
+        ({"activation": "linear", "weight": 3.0}, "the model's outputs are not probabilities"),
     ],
 )
 @pytest.mark.parametrize("command", ["predict", "evaluate"])

@@ -15,12 +15,19 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_script_in_the_readme_runs_on_real_reviews(imdb_archive, monkeypatch, tmp_path):
     monkeypatch.setenv("MINILSTM_DATA", str(imdb_archive))
-    script = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1].replace("epochs=3", "epochs=1")
+    scripts = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    script = next(script for script in scripts if "load_imdb" in script).replace("epochs=3", "epochs=1")
     file = tmp_path / "script.py"
     file.write_text(script, encoding="utf-8")
     run = subprocess.run([sys.executable, str(file)], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "accuracy 0." in run.stdout
+
+
+def test_the_lines_that_the_readme_shows_are_those_of_the_lstm():
+    source = (ROOT / "minilstm" / "layers" / "lstm.py").read_text(encoding="utf-8")
+    shown = "".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL)[:2]).splitlines()
+    assert [line for line in shown if f"\n        {line}\n" not in source] == []
 
 
 def test_the_reading_order_of_the_readme_is_that_of_the_package_and_names_every_file_of_the_lesson():

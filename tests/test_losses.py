@@ -65,7 +65,7 @@ def test_logits_of_many_classes_neither_overflow_nor_lose_the_gradient():
 
 
 def test_rows_that_are_no_class_are_refused():
-    with pytest.raises(ValueError, match="a row that is no class"):
+    with pytest.raises(ValueError, match="a row that is not a class"):
         CategoricalCrossentropy().check(np.array([[1.0, 1.0]]))
 
 

@@ -170,7 +170,7 @@ def test_unknown_number_of_features_is_refused(rng):
 
 
 @pytest.mark.parametrize(("units", "error"), [(0, ValueError), (-1, ValueError), (2.5, TypeError), ("3", TypeError)])
-def test_units_must_be_a_whole_number_of_at_least_one(units, error):
+def test_units_must_be_a_integer_from_of_at_least_one(units, error):
     with pytest.raises(error, match="units"):
         LSTM(units)
 

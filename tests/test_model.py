@@ -105,7 +105,7 @@ def test_a_model_without_embedding_is_built_when_it_sees_its_first_data():
     [
         (lambda: Sequential(dtype="float16"), ValueError, "dtype is float16, expected 'float32' or 'float64'"),
         (lambda: Sequential(dtype=None), ValueError, "dtype is None"),
-        (lambda: Sequential(seed=-1), ValueError, "seed is -1, expected a whole number of at least 0"),
+        (lambda: Sequential(seed=-1), ValueError, "seed is -1, expected an integer of at least 0"),
         (
             lambda: Sequential(Dense(1)),
             TypeError,
@@ -121,7 +121,7 @@ def test_a_model_without_embedding_is_built_when_it_sees_its_first_data():
         (lambda: Sequential().predict([[1]]), ValueError, "the model has no layers"),
         (lambda: Sequential().build((None,)), ValueError, "the model has no layers"),
         (lambda: Embedding(0, 3), ValueError, "input_dim must be at least 1, got 0"),
-        (lambda: Embedding(5, True), TypeError, "output_dim must be a whole number, got True"),
+        (lambda: Embedding(5, True), TypeError, "output_dim must be an integer, got True"),
         (lambda: Embedding(5, 3, input_length=0), ValueError, "input_length must be at least 1"),
         (lambda: Dense(3, "softplus"), ValueError, "activation='softplus' is unknown"),
         (lambda: Dropout(1), ValueError, "rate is 1, expected 0 <= rate < 1"),

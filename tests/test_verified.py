@@ -205,7 +205,8 @@ def test_what_is_replaced_while_python_runs_counts_as_edited(owner, name, mine, 
         assert plan.runner(layer) is layer
         assert plan.runner(layer) is layer
         assert capsys.readouterr().err.splitlines() == [
-            f"minilstm: {expected} is not as its fast twin was verified, so LSTM runs as it is written, in plain NumPy"
+            f"minilstm: {expected} is not as its fast twin was verified, so LSTM runs as it is written, in plain NumPy;"
+            " check its gradients with python -m minilstm gradcheck"
         ]
     assert isinstance(plan.runner(layer), Twin)
 

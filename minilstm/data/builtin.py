@@ -80,7 +80,7 @@ def load_builtin(reviews: int = 2000, seed: int = 0) -> tuple[Split, Split]:
         ValueError: ``reviews`` is less than 2.
     """
     if not isinstance(reviews, int) or reviews < 2:
-        raise ValueError(f"reviews must be a whole number of at least 2, one of each label, got {reviews!r}")
+        raise ValueError(f"reviews must be an integer of at least 2, one of each label, got {reviews!r}")
     rng = make_rng(seed)
     seen: set[str] = set()
     return _write_part(reviews, rng, seen), _write_part(reviews, rng, seen)

@@ -152,7 +152,7 @@ def _locate(path: str | os.PathLike[str] | None) -> Path:
     try:
         source = Path(given).expanduser().resolve()
     except (ValueError, RuntimeError) as error:  # a NUL, a home that nobody has, a link to itself
-        raise ValueError(f"{given!r} is no path ({error}): {_by_hand()}") from error
+        raise ValueError(f"{given!r} is not a path ({error}): {_by_hand()}") from error
     if not source.exists():
         raise FileNotFoundError(f"nothing at {source} (from path= or MINILSTM_DATA): {_by_hand()}")
     if not (source.is_file() or source.is_dir()):
@@ -168,7 +168,7 @@ def _draw(corpus: _Corpus, in_test: bool, reviews: int | None, rng: np.random.Ge
     if reviews is not None:
         available = 2 * min(len(negative), len(positive))
         if not isinstance(reviews, int) or not 2 <= reviews <= available:
-            raise ValueError(f"reviews must be a whole number from 2 to {available}, or None for all, got {reviews!r}")
+            raise ValueError(f"reviews must be an integer from 2 to {available}, or None for all, got {reviews!r}")
         negative = rng.choice(negative, reviews // 2, replace=False)
         positive = rng.choice(positive, reviews - reviews // 2, replace=False)
     return rng.permutation(np.concatenate([negative, positive]))

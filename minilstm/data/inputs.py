@@ -78,7 +78,7 @@ class Samples:
                 text = np.zeros(0, np.int64)  # (0,), since an empty list is of no kind
             if text.dtype.kind not in "iu":
                 raise TypeError(
-                    f"x[{n}] holds {text.dtype}, expected token ids (whole numbers from 0 to "
+                    f"x[{n}] holds {text.dtype}, expected token ids (integers from 0 to "
                     f"{embedding.input_dim - 1}); turn texts into ids with Tokenizer.texts_to_sequences"
                 )
             if text.dtype != np.int64:  # the largest of other kinds would change in it

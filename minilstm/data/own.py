@@ -36,7 +36,7 @@ def load_own(path: str | os.PathLike[str], *, text_column: str = "text", label_c
     Args:
         path: a file or folder as at the head of this page. 50,000 film reviews, 65 MB, take about a second.
         text_column: the name of the column, or in a ``.jsonl`` file of the key, that holds the text.
-        label_column: likewise of the label, which may be a whole number or true and false in ``.jsonl``.
+        label_column: likewise of the label, which may be an integer or true and false in ``.jsonl``.
 
     Raises:
         TypeError: an argument of another type.

@@ -67,7 +67,7 @@ class Tokenizer:
 
     Raises:
         ValueError: ``num_words`` is less than 2, or ``split`` is empty.
-        TypeError: ``num_words`` is no whole number; ``filters``, ``split`` or ``oov_token`` is no str.
+        TypeError: ``num_words`` is not an integer; ``filters``, ``split`` or ``oov_token`` is not a str.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class Tokenizer:
         oov_token: str | None = None,
     ) -> None:
         if num_words is not None and not isinstance(num_words, (int, np.integer)):
-            raise TypeError(f"num_words must be a whole number or None, got {num_words!r}")
+            raise TypeError(f"num_words must be an integer or None, got {num_words!r}")
         if num_words is not None and num_words < 2:
-            raise ValueError(f"num_words must be at least 2, since id 0 is no word, got {num_words}")
+            raise ValueError(f"num_words must be at least 2, since id 0 is not a word, got {num_words}")
         for name, value in (("filters", filters), ("split", split), ("oov_token", oov_token)):
             if not isinstance(value, str) and (name, value) != ("oov_token", None):
                 raise TypeError(f"{name} must be a str, got {value!r:.60}")
@@ -102,7 +102,7 @@ class Tokenizer:
         """Count the words of ``texts`` and number them anew. A second call adds to the counts of the first.
 
         Raises:
-            TypeError: ``texts`` is one str rather than a list of them, or one of its items is no str.
+            TypeError: ``texts`` is one str rather than a list of them, or one of its items is not a str.
         """
         counts: Counter[str] = Counter()
         docs: Counter[str] = Counter()
@@ -143,7 +143,7 @@ class Tokenizer:
 
         Raises:
             ValueError: ``fit_on_texts`` has not been called.
-            TypeError: ``sequences`` is no list of lists of whole numbers.
+            TypeError: ``sequences`` is not a list of lists of integers.
         """
         words = {index: word for word, index in self._known_words().items()}
         try:
@@ -257,7 +257,7 @@ def pad_sequences(
         raise ValueError(f"dtype is {dtype!r:.40}, expected one of whole or floating-point numbers") from error
     whole = info if isinstance(info, np.iinfo) else None
     if whole and (not whole.min <= value <= whole.max or value != int(value)):
-        raise ValueError(f"value={value!r} is no number of {whole.dtype}: give a dtype")
+        raise ValueError(f"value={value!r} is not a number of {whole.dtype}: give a dtype")
     padded = np.full((len(rows), length), value, dtype)  # (N, maxlen)
     for row, sequence in zip(padded, rows, strict=True):
         kept = sequence[-length:] if truncating == "pre" else sequence[:length]

@@ -85,7 +85,8 @@ def as_verified(name: str, instance: Any = None) -> bool:
 def say_once(changed: str, name: str) -> None:
     """Tell the person at the keyboard that what they edited is what runs."""
     print(
-        f"minilstm: {changed} is not as its fast twin was verified, so {name} runs as it is written, in plain NumPy",
+        f"minilstm: {changed} is not as its fast twin was verified, so {name} runs as it is written, in plain NumPy; "
+        "check its gradients with python -m minilstm gradcheck",
         file=sys.stderr,
         flush=True,
     )

@@ -46,8 +46,6 @@ class Activation(Layer):
     Args:
         activation: "tanh", "sigmoid", "relu", "softmax" or "linear".
 
-    Parameters: none.
-
     Raises:
         ValueError: an unknown activation.
     """

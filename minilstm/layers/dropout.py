@@ -62,8 +62,6 @@ class Dropout(Layer):
     Args:
         rate: r, the fraction hidden, from 0 up to but not including 1.
 
-    Parameters: none.
-
     Raises:
         ValueError: ``rate`` outside [0, 1); no ``rng`` during training.
     """

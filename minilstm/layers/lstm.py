@@ -20,17 +20,20 @@ c_{t+1} and through h_t. So two paths lead back to each step, (0'); then each nu
     (2') dz_i = σ'(z_i) ⊙ di_t, likewise f and o;  dz_g = φ'(z_g) ⊙ dg_t
     (1') dx_t = dz_t Wᵀ,  dW = Σ_t x_tᵀ dz_t,  dU = Σ_t h_{t-1}ᵀ dz_t,  db = Σ_t dz_t
 
-The end of (3') is why LSTMs work: where f is near 1, the gradient of the cell passes back unchanged. In a plain
+The slopes are computed from the outputs, so z is not kept: σ'(z_i) is i_t (1 - i_t), ``sigma.backward(di, i[t])``.
+
+dc_t ⊙ f_t is why LSTMs work: where f is near 1, the gradient of the cell passes back almost unchanged. In a plain
 recurrent network every step multiplies it by a matrix and a slope, and after 50 steps it has vanished or exploded.
-The forget part of b starts at 1, so that f starts near σ(1) = 0.73 and a new cell remembers: over 20 steps 0.2 % of
-the gradient is left where a bias of 0 would leave 0.0001 %.
+The forget part of b starts at 1, so that f starts near σ(1) = 0.73 and a new cell remembers: of the gradient,
+0.73²⁰ = 0.2 % is left after 20 steps and 10⁻²⁷ after 200; with a bias of 0 it is 0.5²⁰ = 0.0001 %, and 10⁻⁶⁰.
 
-Shapes: x (B, T, D), W (D, 4H), U (H, 4H), b (4H,), each gate, h_t and c_t (B, H). At a padded step h and c are
-carried over unchanged, so the last column of y is always the state after the last word.
+Shapes: x (B, T, D), W (D, 4H), U (H, 4H), b (4H,), each gate, h_t and c_t (B, H). Padding follows a row's last word:
+there h and c are carried over unchanged, so the last column of y is the state after the last word, and in return dz is
+0 and dh and dc pass through.
 
-During training with dropout, x_t in (1) becomes x_t ⊙ m_x and h_{t-1} becomes h_{t-1} ⊙ m_h, and their gradients in
-(0') and (1') get the same factor. The masks m_x (B, 1, D) and m_h (B, H) hide a random part, the same at every step
-(Gal & Ghahramani 2016). They hide only what the gates see of h, not the cell itself.
+During training with dropout, (1) sees x_t ⊙ m_x and h_{t-1} ⊙ m_h, and dx_t and dz_t Uᵀ get the same factors. The masks
+m_x (B, 1, D) and m_h (B, H) hide a random part, the same at every step (Gal & Ghahramani 2016), from the gates only:
+h_t as an output and c_t are not masked.
 
 Sources: Hochreiter & Schmidhuber 1997 (the cell); Gers, Schmidhuber & Cummins 2000 (the forget gate); Graves &
 Schmidhuber 2005 (the exact gradient through all steps); Jozefowicz, Zaremba & Sutskever 2015 (the forget bias).
@@ -73,7 +76,7 @@ def lstm_forward(
     (B, T, _), H = x.shape, len(U)
     lengths = np.full(B, T) if lengths is None else lengths  # (B,)
     m_x, m_h = masks
-    x = zero_padding(x, lengths) * m_x  # (B, T, D)
+    x = zero_padding(x, lengths) * m_x  # (B, T, D), so that whatever the padding holds, even NaN, stays out of dW
     i, f, g, o = np.zeros((4, T, B, H), x.dtype)  # (T, B, H) each
     h, c = np.zeros((2, T + 1, B, H), x.dtype)  # (T+1, B, H) each: h[t] is h_{t-1}, the state before step t
     h[0], c[0] = h0, c0
@@ -99,24 +102,25 @@ def lstm_backward(dy: Array, dh_T: Array, dc_T: Array, cache: LSTMCache) -> tupl
     dh, dc = dh_T, dc_T  # (B, H) each
     for t in reversed(range(x.shape[1])):
         mask = (t < lengths)[:, None]  # (B, 1)
-        dh = dh + dy[:, t]  # (0'), the path through h, (B, H)
+        dh = dh + dy[:, t]  # (0'), what comes from the output y_t, (B, H)
         phi_c = phi.forward(c[t + 1])  # (B, H), computed again rather than kept
         do, dc_t = dh * phi_c, dc + phi.backward(dh * o[t], phi_c)  # (4') undoes h_t = o φ(c_t), (B, H) each
         di, df, dg = dc_t * g[t], dc_t * c[t], dc_t * i[t]  # (3') undoes c_t = f c_{t-1} + i g, (B, H) each
         dz_i, dz_f, dz_o = sigma.backward(di, i[t]), sigma.backward(df, f[t]), sigma.backward(do, o[t])  # (2')
         dz = np.concatenate([dz_i, dz_f, phi.backward(dg, g[t]), dz_o], axis=1)  # (2'), (B, 4H)
+        dz[~mask[:, 0]] = 0  # no word, no gradient
         # Below 1e-38 a float32 is subnormal. A gradient that vanishes is full of such numbers, and on many processors
-        # they make this loop 5 to 6 times slower. So what is too small to matter becomes 0, like dz at padded steps.
-        dz[~mask[:, 0]], dz[np.abs(dz) < TINY], dc_t[np.abs(dc_t) < TINY] = 0, 0, 0
+        # they make this loop 5 to 6 times slower. So what is too small to matter becomes 0.
+        dz[np.abs(dz) < TINY], dc_t[np.abs(dc_t) < TINY] = 0, 0
         dx[:, t] = dz @ W.T  # (1') undoes z = x W + h_{t-1} U + b
         dW, dU, db = dW + x[:, t].T @ dz, dU + (h[t] * m_h).T @ dz, db + dz.sum(axis=0)  # (1'), a sum over all steps
-        dh = np.where(mask, dz @ U.T * m_h, dh)  # (0') of the step before, (B, H)
-        dc = np.where(mask, dc_t * f[t], dc)  # (0'), the path through c: no matrix, only f, (B, H)
+        dh = np.where(mask, dz @ U.T * m_h, dh)  # (0') of the step before, the path through h, (B, H)
+        dc = np.where(mask, dc_t * f[t], dc)  # (0') of it, the path through c: no matrix, only f, (B, H)
     return dx * m_x, {"W": dW, "U": dU, "b": db}, dh, dc
 
 
 class LSTMCache(NamedTuple):
-    """What :func:`lstm_backward` needs. Time comes first. At padded steps the gates mean nothing."""
+    """What :func:`lstm_backward` needs. Time comes first, except in x. At padded steps the gates mean nothing."""
 
     x: Array  # (B, T, D), as the gates saw it: x ⊙ m_x
     i: Array  # (T, B, H): the input gate at every step
@@ -156,7 +160,7 @@ class LSTM(Layer):
         ValueError: ``units`` is below 1, or an activation is unknown.
     """
 
-    gates = ("i", "f", "g", "o")
+    gates = ("i", "f", "g", "o")  # for reports; the order itself is that of lstm_forward
 
     def __init__(
         self,
@@ -224,8 +228,8 @@ class LSTM(Layer):
     def backward(self, dy: Any, cache: LSTMCache) -> tuple[Array, Arrays]:
         """Compute dx (B, T, D) and the gradients of W, U, b.
 
-        The gradients of h0 and c0 are left out: over a text read in pieces this is truncated backpropagation, nothing
-        flows into the piece before. :func:`lstm_backward` returns them.
+        Those of h0 and c0, which :func:`lstm_backward` returns, are left out: over a text read in pieces this is
+        truncated backpropagation, in which no gradient flows into the piece before.
         """
         (B, T, _), H, dtype = cache.x.shape, self.units, cache.x.dtype
         zeros = np.zeros((B, H), dtype)  # (B, H)

@@ -172,8 +172,6 @@ class MaxPooling1D(_Pooling1D):
         strides: steps from one window to the next; None for ``pool_size``.
         padding: "valid" or "same"; see ``windows.py``.
 
-    Parameters: none.
-
     Raises:
         TypeError: a size is not an integer.
         ValueError: a size below 1, an unknown padding.

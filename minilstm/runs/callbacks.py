@@ -145,7 +145,7 @@ class EarlyStopping(Callback):
         stopped_epoch: the epoch that training stopped after, 0 if it never did.
 
     Raises:
-        ValueError: an unknown mode; while training, a ``monitor`` that is not among the logs.
+        ValueError: an unknown mode; during training, a ``monitor`` that is not among the logs.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class OneCycle(Callback):
         warmup: w, the share of the steps in which the rate rises.
 
     Raises:
-        TypeError: ``warmup`` is no number.
+        TypeError: ``warmup`` is not a number.
         ValueError: ``warmup`` outside [0, 1).
     """
 
@@ -258,7 +258,7 @@ class OneCycle(Callback):
 
 
 class Progress(Callback):
-    """What one sees while training: a bar with the time left (``verbose`` 1), then a line for each epoch.
+    """What one sees during training: a bar with the time left (``verbose`` 1), then a line for each epoch.
 
     The bar is drawn only where somebody looks at a terminal. A log file gets the lines alone.
     """

@@ -62,7 +62,7 @@ class ModelCheckpoint(Callback):
 
     def __init__(self, path: str | os.PathLike[str], save_freq: str | int = "epoch", resume: bool = False) -> None:
         if isinstance(save_freq, str) and save_freq != "epoch":
-            raise ValueError(f"ModelCheckpoint: save_freq={save_freq!r} is unknown; choose 'epoch' or a whole number")
+            raise ValueError(f"ModelCheckpoint: save_freq={save_freq!r} is unknown; choose 'epoch' or an integer")
         if not isinstance(save_freq, str):
             check_positive("ModelCheckpoint", save_freq=save_freq)
         self.path, self.save_freq, self.resume = Path(path), save_freq, resume
@@ -151,7 +151,7 @@ class ModelCheckpoint(Callback):
             saving.parts("the checkpoint", training, KINDS)
             saving.parts("its place", training["place"], PLACE)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise ValueError(f"{self.path} is put together wrongly: {error}; {files.REMEDY}") from error
+            raise ValueError(f"{self.path} is malformed: {error}; {files.REMEDY}") from error
         return dict(training)
 
     def check(self, run: Run, training: dict[str, Any]) -> None:
@@ -171,7 +171,7 @@ class ModelCheckpoint(Callback):
         """Put run, model, optimiser, random numbers and callbacks where they stood."""
         place = training["place"]
         if self.params["verbose"]:
-            print(f"going on from {self.path}, at {progress(place)}", flush=True)
+            print(f"resuming from {self.path}, at {progress(place)}", flush=True)
         if training["plan"] not in ("", run.plan):
             print(
                 f"{self.path} was trained by another plan ({training['plan']}) than now ({run.plan}), so the results "
@@ -193,7 +193,7 @@ class ModelCheckpoint(Callback):
             for callback, state in zip(stateful(run), training["callbacks"], strict=True):
                 callback.restore(state)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.path} is put together wrongly: {error}; {files.REMEDY}") from error
+            raise ValueError(f"{self.path} is malformed: {error}; {files.REMEDY}") from error
 
 
 def progress(place: Mapping[str, Any]) -> str:

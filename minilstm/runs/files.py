@@ -32,7 +32,7 @@ from minilstm.version import __version__
 FORMAT = 1  # goes up when this version could not read what a later one writes
 MARK = rb"{\"sha256\":\""  # what stands before the checksum, as it looks in a string within JSON
 ZEROS = b"0" * 64
-REMEDY = "expected a file that minilstm saved; take another copy, or save it anew"
+REMEDY = "expected a file that minilstm saved; take another copy, or save it again"
 
 
 def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], about: Mapping[str, Any]) -> None:
@@ -40,7 +40,7 @@ def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], about: Map
 
     Args:
         path: the file; where it is a symbolic link, what that points to is replaced.
-        tensors: arrays by name, of any shape: floating-point and whole numbers of up to 64 bits, and bool.
+        tensors: arrays by name, of any shape: floating-point and integers of up to 64 bits, and bool.
         about: what JSON holds: dicts with str keys, lists, str, finite numbers, bool and None.
 
     Raises:
@@ -53,7 +53,7 @@ def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], about: Map
     try:
         text = json.dumps(entry, allow_nan=False, separators=(",", ":"))
         if json.loads(text)["about"] != about:
-            raise TypeError("a tuple, or a key that is no str")
+            raise TypeError("a tuple, or a key that is not a str")
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(
             f"{path} was not saved: what goes with the arrays, such as model.metadata, must be dicts with str keys, "
@@ -85,7 +85,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
     data = path.read_bytes()
     at = data.find(MARK) + len(MARK)
     if at < len(MARK):
-        raise ValueError(f"{path} is no file of minilstm's, or a damaged one ({len(data)} bytes); {REMEDY}")
+        raise ValueError(f"{path} is not a file of minilstm's, or it is damaged ({len(data)} bytes); {REMEDY}")
     if checksum(data, at) != data[at : at + 64]:
         raise ValueError(f"{path} is damaged: cut off or altered, since its checksum does not fit its bytes; {REMEDY}")
     try:
@@ -94,14 +94,14 @@ def read(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
         newer, about = entry["format"] > FORMAT, entry["about"]
         tensors = {} if newer else safetensors.numpy.load(data)
     except (KeyError, TypeError, ValueError, RecursionError, safetensors.SafetensorError) as error:
-        raise ValueError(f"{path} is put together wrongly: {type(error).__name__}: {error}; {REMEDY}") from error
+        raise ValueError(f"{path} is malformed: {type(error).__name__}: {error}; {REMEDY}") from error
     if newer:
         raise ValueError(
             f"{path} has format {entry['format']}, of minilstm {entry.get('version')}, but minilstm "
             f"{__version__} reads no format above {FORMAT}; install a later minilstm"
         )
     if not isinstance(about, dict):
-        raise ValueError(f"{path} is put together wrongly: about is a {type(about).__name__}, no dict; {REMEDY}")
+        raise ValueError(f"{path} is malformed: about is a {type(about).__name__}, no dict; {REMEDY}")
     return tensors, about
 
 

@@ -19,7 +19,7 @@ from minilstm.optimizers import Optimizer
 
 
 class NotFiniteError(ValueError):
-    """Loss or gradient became NaN or infinite while training. The weights are those from before that step."""
+    """Loss or gradient became NaN or infinite during training. The weights are those from before that step."""
 
 
 def explain(

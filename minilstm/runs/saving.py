@@ -127,7 +127,7 @@ def rebuild(about: Any, tensors: Mapping[str, Array]) -> Sequential:
     model, left = Sequential(dtype=dtype), dict(tensors)
     if d_in is not None:
         if not d_in or any(n is not None and (type(n) is not int or n < 0) for n in d_in):
-            raise ValueError("d_in is no shape of a sample, expected sizes, or None where they vary")
+            raise ValueError("d_in is not the shape of a sample, expected sizes, or None where they vary")
         model.shapes = [tuple(d_in)]  # with it, add makes each layer's weights
     for item in calls:
         name, layer_call = parts("a layer", item, {"name": str, "call": dict})
@@ -148,7 +148,7 @@ def rebuild(about: Any, tensors: Mapping[str, Array]) -> Sequential:
     if tokenizer is not None:
         model.tokenizer = restored(make(tokenizer, TOKENIZERS), left.pop("tokenizer", None))
     if left:
-        raise ValueError(f"there is no place for the arrays {sorted(left)!r:.200}")
+        raise ValueError(f"there are unexpected arrays: {sorted(left)!r:.200}")
     if compiled is not None:
         loss, optimizer, metrics = parts("compiled", compiled, {"loss": dict, "optimizer": dict, "metrics": list})
         if metrics not in ([], ["accuracy"]):
@@ -185,7 +185,7 @@ def restored(tokenizer: Tokenizer, learned: Array | None) -> Tokenizer:
     except RecursionError as error:
         raise ValueError("the tokenizer is nested too deeply") from error
     if any(type(n) is not int or n < 0 for n in (count, *(n for numbers in words for n in numbers.values()))):
-        raise ValueError("the tokenizer holds something else than whole numbers of words")
+        raise ValueError("the tokenizer holds something else than integers of words")
     tokenizer.word_index, tokenizer.document_count = words[0], count
     tokenizer.index_word = {n: word for word, n in words[0].items()}
     tokenizer.word_counts, tokenizer.word_docs = Counter(words[1]), Counter(words[2])

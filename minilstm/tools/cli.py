@@ -160,29 +160,29 @@ def make_parser() -> argparse.ArgumentParser:
         train.add_argument(f"--{option}", type=kind, default=default, metavar="N", help=f"{text} (default: {usual})")
 
     add("epochs", number(int, 1), "how often to go through the texts, at most")
-    add("vocab-size", number(int, 2), "how many words to know")
+    add("vocab-size", number(int, 2), "vocabulary size")
     add("maxlen", number(int, 1), "how many words of a text to read, the last ones")
-    add("embedding-dims", number(int, 1), "numbers for a word", 32)
-    add("hidden-dims", number(int, 1), "numbers in the state of an LSTM", 64)
-    add("dropout", number(float, 0, 1), "share of numbers hidden while training")
-    add("batch-size", number(int, 1), "texts for one step", 32)
-    add("learning-rate", number(float, 1e-12), "size of a step of RMSprop")
+    add("embedding-dims", number(int, 1), "embedding size", 32)
+    add("hidden-dims", number(int, 1), "LSTM units", 64)
+    add("dropout", number(float, 0, 1), "share of numbers hidden during training")
+    add("batch-size", number(int, 1), "batch size", 32)
+    add("learning-rate", number(float, 1e-12), "RMSprop learning rate")
 
-    train.add_argument("--checkpoint", metavar="FILE", help="keep the run here, to go on with it when it was cut short")
+    train.add_argument("--checkpoint", metavar="FILE", help="checkpoint file for resuming")
     train.add_argument("--resume", action="store_true", help="go on with the run in --checkpoint, if there is one")
 
-    evaluate = command(commands.evaluate, "say how often a model is right on texts with labels", EVALUATE)
+    evaluate = command(commands.evaluate, "evaluate a model on labelled texts", EVALUATE)
     evaluate.add_argument("model", metavar="MODEL", help="a file that train saved")
     add_data(evaluate)
     evaluate.add_argument("--json", action="store_true", help="print one JSON object")
 
-    predict = command(commands.predict, "say the label of texts", PREDICT)
+    predict = command(commands.predict, "classify texts", PREDICT)
     predict.add_argument("model", metavar="MODEL", help="a file that train saved")
     predict.add_argument("text", nargs="*", metavar="TEXT", help="(default: standard input, one text a line)")
     predict.add_argument("--file", metavar="FILE", help="read texts from here instead, one a line, in UTF-8")
     predict.add_argument("--json", action="store_true", help="print a JSON object for each text")
 
-    check = command(run_gradcheck, "prove backward passes against numerical derivatives", GRADCHECK)
+    check = command(run_gradcheck, "check gradients numerically against numerical derivatives", GRADCHECK)
     check.add_argument("layers", nargs="*", metavar="WHERE:NAME", help="your own layers (default: all of minilstm)")
     check.add_argument(
         "--shape", nargs="+", type=int, default=[4, 5, 3], metavar="N", help="of their input (default: 4 5 3)"

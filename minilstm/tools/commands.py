@@ -237,7 +237,7 @@ def probabilities(model: Sequential, x: Any) -> Array:
     if p.shape[1] == 1:
         p = np.hstack([1 - p, p])  # (N, 2)
     if not (p.min() >= 0 and np.abs(p.sum(axis=1) - 1).max() < 1e-3):  # NaN is neither
-        raise ValueError("the model's answers are no probabilities; train it anew, with a smaller --learning-rate")
+        raise ValueError("the model's outputs are not probabilities; retrain it with a smaller --learning-rate")
     return p
 
 

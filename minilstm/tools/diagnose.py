@@ -128,7 +128,7 @@ class Case:
 
 
 def gates_of(layer: Layer, name: str, cache: Any, lengths: Lengths) -> Arrays:
-    """Take i, f and o out of the cache of an LSTM, or of two, at the steps that are no padding."""
+    """Take i, f and o out of the cache of an LSTM, or of two, at the steps that are not padding."""
     if isinstance(layer, Bidirectional):
         both = ("forward", layer.layer, cache.f_cache), ("backward", layer.reverse, cache.r_cache)
         return {k: g for run, lstm, c in both for k, g in gates_of(lstm, f"{name}.{run}", c, lengths).items()}

@@ -27,10 +27,10 @@ def check_choice(symbol: str, value: Any, *choices: str) -> None:
 
 
 def check_positive(who: str, **numbers: int) -> None:
-    """Raise unless every number given is a whole number from 1 to 2**63 - 1; the message names its symbol."""
+    """Raise unless every number given is an integer from 1 to 2**63 - 1; the message names its symbol."""
     for symbol, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-            raise TypeError(f"{who}: {symbol} must be a whole number, got {number!r}")
+            raise TypeError(f"{who}: {symbol} must be an integer, got {number!r}")
         if number < 1:
             raise ValueError(f"{who}: {symbol} must be at least 1, got {number}")
         if number >= 2**63:
@@ -47,17 +47,17 @@ def check_number(symbol: str, number: Any, low: float = 0.0, high: float = math.
     try:
         return float(number)
     except OverflowError as error:
-        raise ValueError(f"{symbol} is a whole number too large for floating point") from error
+        raise ValueError(f"{symbol} is an integer too large for floating point") from error
 
 
 def make_rng(seed: int | None) -> np.random.Generator:
     """Make a generator of random numbers from a seed of the user's.
 
     Raises:
-        ValueError: ``seed`` is neither a whole number of at least 0 nor None.
+        ValueError: ``seed`` is neither an integer of at least 0 nor None.
     """
     if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-        raise ValueError(f"seed is {seed!r}, expected a whole number of at least 0, or None for chance")
+        raise ValueError(f"seed is {seed!r}, expected an integer of at least 0, or None for chance")
     return np.random.default_rng(seed)
 
 
@@ -102,7 +102,7 @@ def as_array(symbol: str, x: Any) -> Array:
     try:
         return np.asarray(as_sequence(symbol, x))
     except ValueError as error:
-        raise ValueError(f"{symbol} is no array of numbers: {error}") from error
+        raise ValueError(f"{symbol} is not an array of numbers: {error}") from error
 
 
 def as_finite(symbol: str, x: Array, dtype: np.dtype[Any]) -> Array:

@@ -105,5 +105,5 @@ def test_the_best_linear_model_over_bags_of_words_stays_far_behind(parts, mode):
 
 
 def test_fewer_than_two_reviews_are_refused():
-    with pytest.raises(ValueError, match=r"reviews must be a whole number of at least 2.*got 1"):
+    with pytest.raises(ValueError, match=r"reviews must be an integer of at least 2.*got 1"):
         load_builtin(reviews=1)

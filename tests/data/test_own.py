@@ -57,7 +57,7 @@ def test_any_line_end_and_a_byte_order_mark_will_do(write, end):
     assert pairs(load_own(lines)) == [("hello", "good")]
 
 
-def test_a_jsonl_label_may_be_a_whole_number_or_a_truth_value(write):
+def test_a_jsonl_label_may_be_a_integer_from_or_a_truth_value(write):
     labels = ["good", 3, True]
     file = write("r.jsonl", "\n\n".join(json.dumps({"text": "x", "label": label}) for label in labels))
     assert load_own(file) == [Row("x", "good", f"{file}:1"), Row("x", "3", f"{file}:3"), Row("x", "true", f"{file}:5")]

@@ -72,7 +72,7 @@ def test_losses_take_only_predictions_in_floating_point_and_at_least_one(loss, p
 
 
 def test_numbers_and_sizes_beyond_reason_are_refused():
-    with pytest.raises(ValueError, match="learning_rate is a whole number too large for floating point"):
+    with pytest.raises(ValueError, match="learning_rate is an integer too large for floating point"):
         SGD(10**400)
     with pytest.raises(ValueError, match=r"units must be below 2\*\*63"):
         LSTM(10**30)
@@ -104,6 +104,6 @@ def test_a_sample_without_a_number_of_features_is_refused(d_in):
 
 
 @pytest.mark.parametrize("seed", [np.zeros((1, 1)).view(np.matrix), [[1]], -1, 0.5, "1"])
-def test_a_seed_must_be_a_whole_number(seed):  # NumPy follows a matrix down until the process crashes
-    with pytest.raises(ValueError, match="expected a whole number of at least 0, or None for chance"):
+def test_a_seed_must_be_a_integer_from(seed):  # NumPy follows a matrix down until the process crashes
+    with pytest.raises(ValueError, match="expected an integer of at least 0, or None for chance"):
         make_rng(seed)
