@@ -256,7 +256,7 @@ def test_a_run_that_has_ended_is_overwritten(path):
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_another_file_is_not_overwritten(path, resume):
-    for content, message in ((None, "holds a model but no checkpoint"), (b"dear diary", "no file of minilstm's")):
+    for content, message in ((None, "holds a model but no checkpoint"), (b"dear diary", "not a file of minilstm's")):
         small().save(path) if content is None else path.write_bytes(content)
         before = path.read_bytes()
         with pytest.raises(ValueError, match=message):
@@ -351,7 +351,7 @@ def test_when_the_disk_is_full_the_earlier_checkpoint_stays_whole_and_can_be_gon
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: ModelCheckpoint("f", "batch"), ValueError, "save_freq='batch' is unknown; choose 'epoch' or a whole"),
+        (lambda: ModelCheckpoint("f", "batch"), ValueError, "save_freq='batch' is unknown; choose 'epoch' or an integer"),
         (lambda: ModelCheckpoint("f", 0), ValueError, "save_freq must be at least 1, got 0"),
         (lambda: ModelCheckpoint("f", 1.5), TypeError, "save_freq must be an integer, got 1.5"),
         (lambda: fit(small(), ModelCheckpoint("f"), ModelCheckpoint("g")), ValueError, "more than one ModelCheckpoint"),

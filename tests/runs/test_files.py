@@ -176,7 +176,7 @@ def npz(arrays):
 )
 def test_another_kind_of_file_is_refused_by_name_with_a_remedy(path, content):
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"file.safetensors is no file of minilstm's.*expected a file that minilstm"):
+    with pytest.raises(ValueError, match=r"file.safetensors is not a file of minilstm's.*expected a file that minilstm"):
         files.read(path)
 
 
@@ -184,7 +184,7 @@ def test_a_safetensors_file_of_somebody_else_is_refused(path):
     from safetensors.numpy import save_file
 
     save_file({"W": np.ones(3)}, path, {"format": "pt"})
-    with pytest.raises(ValueError, match="no file of minilstm's"):
+    with pytest.raises(ValueError, match="not a file of minilstm's"):
         files.read(path)
 
 
@@ -226,7 +226,7 @@ FORGED = {
 def test_a_forged_header_with_a_right_checksum_is_refused_without_much_memory(path, header):
     signed(path, header)
     tracemalloc.start()
-    with pytest.raises(ValueError, match=r"file.safetensors (is malformed|is no file of minilstm's)"):
+    with pytest.raises(ValueError, match=r"file.safetensors (is malformed|is not a file of minilstm's)"):
         files.read(path)
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
@@ -245,7 +245,7 @@ def test_no_code_in_a_file_is_run(path, tmp_path):
     payload = pickle.dumps(Payload(target))
     for content in (payload, npz({"a": np.array([Payload(target)], object)})):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="no file of minilstm's"):
+        with pytest.raises(ValueError, match="not a file of minilstm's"):
             files.read(path)
     files.write(path, {"a": np.frombuffer(payload, np.uint8)}, {"payload": payload.decode("latin-1")})
     files.read(path)
