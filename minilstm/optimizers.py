@@ -59,23 +59,22 @@ class Optimizer:
         return global_norm(grads.values())
 
     def step(self, params: Arrays, grads: Mapping[str, Array], norm: float | None = None) -> None:
-        """Move every parameter, in place, by its gradient of the same name, whose ``norm`` may be known already.
+        """Move every parameter, in place, by its gradient of the same name, whose ``norm`` may be known already."""
+        self.check(params, grads)
+        scale = self.clip(grads, norm)
+        self.iterations += 1
+        for name, p in params.items():
+            slots = [self.state[slot].setdefault(name, np.zeros_like(p)) for slot in self.slots]
+            self.update(p, grads[name] * scale if scale < 1 else grads[name], *slots)
 
-        Raises:
-            TypeError: a parameter or a gradient is not an array of floating-point numbers.
-            ValueError: names or shapes do not fit.
-        """
+    def check(self, params: Arrays, grads: Mapping[str, Array]) -> None:
+        """Raise a TypeError or a ValueError unless each parameter has a gradient of its shape and dtype."""
         check_same("grads", params, grads)
         for name, p in params.items():
             if p.dtype.kind not in "fc":
                 raise TypeError(f"{name} is {p.dtype}, expected floating-point numbers; convert it with astype")
         for dtype in {p.dtype for p in params.values()}:
             check_arrays("gradients", dtype, **{n: (grads[n], p.shape) for n, p in params.items() if p.dtype == dtype})
-        scale = self.clip(grads, norm)
-        self.iterations += 1
-        for name, p in params.items():
-            slots = [self.state[slot].setdefault(name, np.zeros_like(p)) for slot in self.slots]
-            self.update(p, grads[name] * scale if scale < 1 else grads[name], *slots)
 
     def clip(self, grads: Mapping[str, Array], norm: float | None) -> float:
         """Compute the factor, at most 1, that brings the norm down to ``global_clipnorm``."""

@@ -144,6 +144,41 @@ def test_an_optimiser_of_ones_own_is_given_arrays(rng):
     assert set(np.unique((model.params["embedding.E"] - before).round(9))) <= {-0.1, 0.0, 0.1}
 
 
+class Mine(Dense):
+    """Returns gradients as somebody might write them."""
+
+    wrong = staticmethod(lambda g: g)
+
+    def backward(self, dy, cache):
+        dx, grads = super().backward(dy, cache)
+        return dx, self.wrong(grads)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (lambda g: {**g, "b": g["b"].sum()}, TypeError, "gradients: mine.b is a float"),
+        (lambda g: {**g, "W": g["W"].astype("float32")}, TypeError, "gradients: mine.W is float32, expected float64"),
+        (lambda g: {**g, "q": g["b"]}, ValueError, "grads has .*'mine.q'.*expected the keys of params"),
+        (lambda g: {"W": g["W"]}, ValueError, "grads has .*expected the keys of params, .*'mine.b'"),
+        (lambda g: {**g, "b": g["b"][None]}, ValueError, r"mine.b has shape \(1, 3\), expected \(3,\)"),
+    ],
+)
+@pytest.mark.parametrize("switch", [True, False], ids=["twins", "textbook"])
+def test_a_wrong_gradient_of_ones_own_layer_is_refused_also_with_twins(wrong, error, message, switch, monkeypatch):
+    monkeypatch.setattr(Mine, "wrong", staticmethod(wrong))
+    with use_numba(switch), pytest.raises(error, match=message):
+        make([LSTM(3), Mine(3)]).fit([[1, 2], [3]], [0, 1], verbose=0)
+
+
+def test_weights_of_another_dtype_are_refused_with_the_remedy_also_with_twins():
+    for between in (LSTM(3), Conv1D(3, 1)):
+        model = make([between, GlobalMaxPooling1D()] if isinstance(between, Conv1D) else [between], "float32")
+        model.layers[0].params["E"] = model.layers[0].params["E"].astype("float64")
+        with pytest.raises(TypeError, match="x is float64, but W is float32; convert it with"):
+            model.predict([[1, 2]], verbose=0)
+
+
 @every_model
 def test_a_batch_without_a_word_is_no_error(name):
     model = make(MODELS[name]())

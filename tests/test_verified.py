@@ -4,6 +4,7 @@ import functools
 import json
 import re
 import shutil
+import subprocess
 import sys
 import types
 from contextlib import contextmanager
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 
 import minilstm
-from minilstm import LSTM, Adam, Bidirectional, Conv1D, Dense, Embedding, Sequential, activations
+from minilstm import LSTM, Adam, Bidirectional, Conv1D, Dense, Embedding, MaxPooling1D, Sequential, activations
 from minilstm.fast import choose_plan, kernels, plan, verified, verify
 from minilstm.fast.twin import Twin
 from minilstm.layers import base, lstm
+from minilstm.layers.windows import Windows
 
 RECORDS = json.loads(verified.RECORDS.read_text(encoding="utf-8"))
 X, Y = [[1, 2, 3, 4], [2, 2], [4, 1, 0], [3]], [0, 1, 1, 0]
@@ -191,7 +193,7 @@ def wrapped(*arguments):
         (LSTM, "forward", lambda self, *arguments: original(self, *arguments), "layers.lstm.LSTM.forward"),
         (LSTM, "draw_masks", lambda *arguments: (1, 1), "layers.lstm.LSTM.draw_masks"),
         (activations, "ACTIVATIONS", dict(list(activations.ACTIVATIONS.items())[1:]), "activations.ACTIVATIONS"),
-        (lstm, "get_activation", np.vectorize(activations.get_activation), "activations.get_activation"),
+        (lstm, "get_activation", np.vectorize(activations.get_activation), "layers.lstm.lstm_forward"),
     ],
 )  # fmt: skip
 def test_what_is_replaced_while_python_runs_counts_as_edited(owner, name, mine, expected, monkeypatch, capsys):
@@ -231,6 +233,80 @@ def test_a_method_put_on_one_optimiser_runs():
     optimizer = Adam()
     optimizer.update = types.MethodType(Adam.update, optimizer)
     assert plan.optimizer_runner(optimizer) is optimizer
+
+
+def exchange(patch):
+    patch.setattr(lstm, "zero_padding", base.flip)
+    patch.setattr(lstm, "flip", base.zero_padding)
+
+
+@pytest.mark.parametrize(
+    ("layer", "change"),
+    [
+        (LSTM(2), exchange),
+        (Embedding(5, 2), lambda patch: patch.setattr(base.Layer, "out_lengths", lambda self, lengths: None)),
+        (LSTM(2), lambda patch: patch.setattr(LSTM, "out_lengths", lambda self, lengths: None)),
+        (LSTM(2), lambda patch: patch.setattr(activations, "np", types.ModuleType("my_numpy"))),
+        (LSTM(2), lambda patch: patch.setattr(lstm.lstm_forward, "__defaults__", (None, "relu", "sigmoid", (1, 1)))),
+    ],
+    ids=["two functions exchanged", "out_lengths of the base", "out_lengths", "another np", "another default"],
+)
+def test_changes_without_a_changed_line_count_too(layer, change, monkeypatch):
+    with monkeypatch.context() as patch:
+        change(patch)
+        assert plan.runner(layer) is layer
+    assert isinstance(plan.runner(layer), Twin)
+
+
+@pytest.mark.parametrize("name", ["pool_forward", "pool_backward", "out_lengths"])
+def test_any_method_put_on_one_layer_runs(name):
+    layer = MaxPooling1D()
+    setattr(layer, name, getattr(layer, name))
+    assert plan.runner(layer) is layer
+
+
+def test_an_attribute_of_a_class_of_ones_own_runs():
+    class Mine(Windows):
+        pass
+
+    layer = Conv1D(2, 2)
+    layer.windows = Mine(2)
+    assert plan.runner(layer) is layer
+
+
+def test_what_is_replaced_while_the_twins_are_loaded_does_not_stay_in_them():
+    code = (
+        "import numpy as np\n"
+        "from minilstm import LSTM\n"
+        "from minilstm.layers import lstm\n"
+        "right, lstm.flip, lstm.TINY = lstm.flip, lambda x, lengths: x, 1.0\n"
+        "from minilstm.fast.plan import choose\n"
+        "lstm.flip, lstm.TINY = right, 1e-30\n"
+        "layer = LSTM(2, go_backwards=True); layer.build((None, 3), np.random.default_rng(0), 'float64')\n"
+        "x = np.random.default_rng(1).standard_normal((2, 4, 3))\n"
+        "both = layer, choose([layer])[0][0]\n"
+        "runs = [runner.backward(np.ones((2, 2)), runner.forward(x)[1])[0] for runner in both]\n"
+        "print(abs(runs[0] - runs[1]).max() < 1e-12, abs(runs[0]).max() > 0)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("True True\n", "")
+
+
+def test_a_comment_added_above_while_python_runs_changes_nothing_and_half_a_file_stops_nothing(tmp_path, capsys):
+    with edited(tmp_path, lambda package: None) as library:
+        file = tmp_path / "minilstm" / "layers" / "lstm.py"
+        source = file.read_text(encoding="utf-8")
+        file.write_text(f"# a comment\n{source}", encoding="utf-8")
+        model = made(library, "LSTM")
+        model.fit(X, Y, verbose=0)
+        assert not runs_as_written(library, "LSTM", model)
+    capsys.readouterr()
+    shutil.rmtree(tmp_path / "minilstm")
+    with edited(tmp_path, lambda package: None) as library:
+        file.write_text(source[:5000] + "def (", encoding="utf-8")
+        model = made(library, "LSTM")
+        model.fit(X, Y, verbose=0)
+        assert runs_as_written(library, "LSTM", model)
 
 
 # What is reached

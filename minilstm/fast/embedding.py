@@ -11,8 +11,7 @@ from minilstm.fast import kernels
 from minilstm.fast.optimizers import FastOptimizer
 from minilstm.fast.rows import RowGradient, UniqueRows
 from minilstm.fast.twin import Twin, takes_rows
-from minilstm.layers.base import check_arrays, check_input, zero_padding
-from minilstm.layers.embedding import check_tokens
+from minilstm.layers import embedding
 
 
 class FastEmbeddingCache(NamedTuple):
@@ -37,8 +36,8 @@ class FastEmbedding(Twin):
     ) -> tuple[Any, FastEmbeddingCache]:
         """Look up the vectors of token ids x (B, T). Cost: B T + V steps, and N D copies."""
         E = self.layer.params["E"]
-        check_input(self.layer, x, lengths, "B T", "E", kind="iu")
-        check_tokens(zero_padding(x, lengths), len(E))  # the kernel relies on it
+        embedding.check_input(self.layer, x, lengths, "B T", "E", kind="iu")
+        embedding.check_tokens(embedding.zero_padding(x, lengths), len(E))  # the kernel relies on it
         full = np.full(len(x), x.shape[1]) if lengths is None else lengths  # (B,)
         ids, index = kernels.distinct(np.ascontiguousarray(x, np.int64), full, len(E))  # (N,), (B, T)
         m = self.layer.draw_mask(train, rng)[ids]  # (N, 1)
@@ -52,7 +51,7 @@ class FastEmbedding(Twin):
             rows = dy.table  # (N, D)
         else:
             dtype = self.layer.params["E"].dtype
-            check_arrays("Embedding", dtype, dy=(dy, (*index.shape, D)))
+            embedding.check_arrays("Embedding", dtype, dy=(dy, (*index.shape, D)))
             rows = np.zeros((len(ids), D), dtype)  # (N, D)
             kernels.scatter_rows(rows, np.ascontiguousarray(dy), index)
         rows = rows * m  # (N, D)

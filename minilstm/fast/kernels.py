@@ -29,7 +29,13 @@ ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")  # by their numbers; a kerne
 
 
 def number_of(activation: str | None) -> int:
-    """Give the number by which the kernels know an activation."""
+    """Give the number by which the kernels know an activation.
+
+    Raises:
+        ValueError: they do not have it, as it was changed after the layer was made.
+    """
+    if (activation or "linear") not in ACTIVATIONS:
+        raise ValueError(f"activation={activation!r} is unknown; choose one of {', '.join(map(repr, ACTIVATIONS))}")
     return ACTIVATIONS.index(activation or "linear")
 
 

@@ -16,9 +16,7 @@ from minilstm.arrays import Array, Arrays, Lengths, Rng
 from minilstm.fast import kernels
 from minilstm.fast.rows import UniqueRows
 from minilstm.fast.twin import Twin, takes_rows
-from minilstm.layers.base import check_arrays, check_input, flip, zero_padding
-from minilstm.layers.bidirectional import both, merge_backward, merge_forward
-from minilstm.layers.lstm import TINY
+from minilstm.layers import bidirectional, lstm
 
 ROWS_PER_BLOCK = 512  # of dz, batch rows times steps: as many as stay in the processor's cache
 
@@ -57,19 +55,20 @@ def lstm_forward(
     """Twin of ``layers.lstm.lstm_forward``. Cost: 4 N D H + 4 B T H² multiply-adds for N distinct words."""
     phi, sigma = kernels.number_of(activation), kernels.number_of(recurrent_activation)
     (B, T, D), H = x.shape, len(U)
-    check_arrays(
+    lstm.check_arrays(
         "LSTM", W.dtype, W=(W, (D, 4 * H)), U=(U, (H, 4 * H)), b=(b, (4 * H,)), h0=(h0, (B, H)), c0=(c0, (B, H))
     )
-    lengths = np.full(B, T) if lengths is None else lengths.copy()  # (B,)
+    full, lengths = lengths is None, np.full(B, T) if lengths is None else lengths.copy()  # (B,)
     m_x, m_h = masks
-    m_h = np.ones((B, H), U.dtype) if isinstance(m_h, int) else m_h  # (B, H)
+    m_h = np.ascontiguousarray(np.broadcast_to(np.asarray(m_h, U.dtype), (B, H)))  # (B, H)
     hides = not isinstance(m_x, int)
-    if isinstance(x, UniqueRows) and (hides or len(x.table) == 0):  # each position hides its own part; no word at all
+    beyond = isinstance(x, UniqueRows) and full and (x.index < 0).any()  # padding is to be read as zeros
+    if isinstance(x, UniqueRows) and (hides or beyond or len(x.table) == 0):  # each position hides its own part
         x = x.to_array()  # (B, T, D)
     if isinstance(x, UniqueRows):
         table, index, words = x.table, np.ascontiguousarray(x.index.T), x.index  # (N, D), (T, B), (B, T)
     else:
-        x = zero_padding(x, lengths) * m_x if hides else zero_padding(x, lengths)  # (B, T, D)
+        x = lstm.zero_padding(x, lengths) * m_x if hides else lstm.zero_padding(x, lengths)  # (B, T, D)
         table = np.ascontiguousarray(x.swapaxes(0, 1)).reshape(T * B, D)  # (T*B, D), in the order of reading
         index, words = np.arange(T * B).reshape(T, B), None  # (T, B)
     P = table @ W  # (1) but for its second term, (N, 4H)
@@ -88,8 +87,8 @@ def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: FastLSTMCac
     table, index, words, gates, h, c, m_x, m_h, lengths, W, U, phi, sigma = cache
     (T, B), H = index.shape, len(U)
     if dy is not None:
-        check_arrays("LSTM", U.dtype, dy=(dy, (B, T, H)))
-    check_arrays("LSTM", U.dtype, dh=(dh_T, (B, H)), dc=(dc_T, (B, H)))
+        lstm.check_arrays("LSTM", U.dtype, dy=(dy, (B, T, H)))
+    lstm.check_arrays("LSTM", U.dtype, dh=(dh_T, (B, H)), dc=(dc_T, (B, H)))
     dy = np.empty((B, 0, H), U.dtype) if dy is None else dy  # (B, T, H) or no steps
     dy = np.ascontiguousarray(dy.swapaxes(0, 1))  # (T, B, H)
     hides = not isinstance(m_x, int)
@@ -109,7 +108,7 @@ def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: FastLSTMCac
     for t in reversed(range(0, T, S)):
         steps = slice(t, t + S)
         dz, dh, dc = kernels.lstm_steps_backward(
-            dy[steps], dh, dc, gates[steps], c[t : t + S + 1], UT, m_h, lengths - t, phi, sigma, TINY
+            dy[steps], dh, dc, gates[steps], c[t : t + S + 1], UT, m_h, lengths - t, phi, sigma, lstm.TINY
         )
         dz_rows = dz.reshape(-1, 4 * H)  # (S*B, 4H)
         dU += h[:-1][steps].reshape(-1, H).T @ dz_rows  # (1')
@@ -135,8 +134,8 @@ class FastLSTM(Twin):
     ) -> tuple[Array, FastLSTMCache]:
         """Read x (B, T, D)."""
         layer, (W, U, b) = self.layer, (self.layer.params[name] for name in "WUb")
-        if not isinstance(x, UniqueRows):
-            check_input(layer, x, lengths, "B T D", "W U b")
+        rows = isinstance(x, UniqueRows)
+        lstm.check_input(layer, x.table[None] if rows else x, None if rows else lengths, "B T D", "W U b")
         B, _, D = x.shape
         zeros, masks = np.zeros((B, layer.units), U.dtype), layer.draw_masks(B, D, train, rng)  # (B, H)
         x = flip_any(x, lengths) if layer.go_backwards else x
@@ -156,7 +155,7 @@ class FastLSTM(Twin):
 
 def flip_any(x: Any, lengths: Lengths) -> Any:
     """Reverse the rows of an array or of UniqueRows."""
-    return x.flip(lengths) if isinstance(x, UniqueRows) else flip(x, lengths)
+    return UniqueRows(x.table, lstm.flip(x.index, lengths)) if isinstance(x, UniqueRows) else lstm.flip(x, lengths)
 
 
 class FastBidirectionalCache(NamedTuple):
@@ -183,16 +182,18 @@ class FastBidirectional(Twin):
         """Compute y from x (B, T, D)."""
         f, f_cache = self.lstm_f.forward(x, lengths, train, rng)
         r, r_cache = self.lstm_r.forward(flip_any(x, lengths), lengths, train, rng)
-        r = flip(r, lengths) if r.ndim == 3 else r
-        return merge_forward(f, r, self.layer.merge_mode), FastBidirectionalCache(f, r, f_cache, r_cache, lengths)
+        r = bidirectional.flip(r, lengths) if r.ndim == 3 else r
+        return bidirectional.merge_forward(f, r, self.layer.merge_mode), FastBidirectionalCache(
+            f, r, f_cache, r_cache, lengths
+        )
 
     def backward(self, dy: Array, cache: FastBidirectionalCache) -> tuple[Any, Arrays]:
         """Give dx and the gradients of both LSTMs' parameters."""
         f, r, f_cache, r_cache, lengths = cache
-        df, dr = merge_backward(dy, f, r, self.layer.merge_mode)
-        dx_r, grads_r = self.lstm_r.backward(flip(dr, lengths) if r.ndim == 3 else dr, r_cache)
+        df, dr = bidirectional.merge_backward(dy, f, r, self.layer.merge_mode)
+        dx_r, grads_r = self.lstm_r.backward(bidirectional.flip(dr, lengths) if r.ndim == 3 else dr, r_cache)
         dx_f, grads_f = self.lstm_f.backward(df, f_cache)
-        grads = both(grads_f, grads_r)
+        grads = bidirectional.both(grads_f, grads_r)
         if isinstance(dx_f, UniqueRows):
             return UniqueRows(dx_f.table + dx_r.table, dx_f.index), grads
-        return dx_f + flip(dx_r, lengths), grads
+        return dx_f + bidirectional.flip(dx_r, lengths), grads

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from minilstm import optimizers
 from minilstm.arrays import Array, Arrays
 from minilstm.fast import kernels
 from minilstm.fast.rows import RowGradient
-from minilstm.optimizers import SGD, Adam, RMSprop, global_norm
+from minilstm.optimizers import SGD, Adam, RMSprop
 
 
 class FastOptimizer:
@@ -21,11 +22,12 @@ class FastOptimizer:
 
     def norm(self, grads: Mapping[str, Array | RowGradient]) -> float:
         """Compute the length of all gradients laid end to end."""
-        return global_norm(g.rows if isinstance(g, RowGradient) else g for g in grads.values())
+        return optimizers.global_norm(g.rows if isinstance(g, RowGradient) else g for g in grads.values())
 
     def step(self, params: Arrays, grads: Mapping[str, Array | RowGradient], norm: float) -> None:
         """Move every parameter, in place."""
         optimizer = self.optimizer
+        optimizer.check(params, {n: params[n] if isinstance(g, RowGradient) else g for n, g in grads.items()})
         scale = optimizer.clip(grads, norm)
         optimizer.iterations += 1
         for name, p in params.items():

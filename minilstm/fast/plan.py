@@ -29,7 +29,10 @@ TWINS: dict[type[Layer], type[Twin]] = {
 """The layers that have a twin. The others are fast as they are written."""
 
 ROOTS: dict[str, verified.Roots] = {
-    **{kind.__name__: [(kind, "forward"), (kind, "backward"), *twin.reaches] for kind, twin in TWINS.items()},
+    **{
+        kind.__name__: [(kind, "forward"), (kind, "backward"), (kind, "out_lengths"), *twin.reaches]
+        for kind, twin in TWINS.items()
+    },
     **{kind.__name__: [(kind, "step"), (kind, "norm"), (kind, "update")] for kind in OPTIMIZER_TWINS},
     "number_words": [("minilstm.data.text", "number_words")],
 }
@@ -55,6 +58,9 @@ def runner(layer: Layer) -> Any:
     twin = TWINS.get(type(layer))
     if twin is None or not as_verified(type(layer).__name__, layer):
         return layer
+    helpers = {owner for owner, _ in twin.reaches}
+    if any(isinstance(part, kind) and type(part) is not kind for part in vars(layer).values() for kind in helpers):
+        return layer  # an attribute of the layer is of a class of somebody's own
     return twin(layer, runner)
 
 
@@ -73,9 +79,8 @@ def as_verified(name: str, instance: Any = None) -> bool:
     """Tell whether the textbook is what the twin was verified against; where it is not, say so once."""
     if not enabled():
         return False
-    roots = ROOTS[name]
-    replaced = [method for _, method in roots if method in getattr(instance, "__dict__", ())]
-    changed = f"{name}.{replaced[0]}" if replaced else verified.changed(name, roots)
+    methods = [key for key in getattr(instance, "__dict__", ()) if callable(getattr(type(instance), key, None))]
+    changed = f"{name}.{methods[0]}" if methods else verified.changed(name, ROOTS[name])
     if changed:
         say_once(changed, name)
     return not changed

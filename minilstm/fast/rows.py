@@ -21,8 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minilstm.arrays import Array, Lengths
-from minilstm.layers.base import flip, zero_padding
+from minilstm.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,6 @@ class UniqueRows:
         table = np.concatenate([self.table, np.zeros_like(self.table, shape=(1, *self.table.shape[1:]))])  # (N+1, D)
         return table[self.index]
 
-    def flip(self, lengths: Lengths) -> UniqueRows:
-        """Reverse each row within its length."""
-        return UniqueRows(self.table, flip(self.index, lengths))
-
 
 @dataclass(frozen=True)
 class RowGradient:
@@ -61,11 +56,3 @@ class RowGradient:
         for part in (self, other):
             rows[np.searchsorted(index, part.index)] += part.rows
         return RowGradient(index, rows)
-
-
-def as_rows(x: Array | UniqueRows, lengths: Lengths) -> tuple[Array, Array]:
-    """Give table (N, D) and index (B, T) of (1), also for an array (B, T, D), with zeros at padded steps."""
-    if isinstance(x, UniqueRows):
-        return x.table, x.index
-    B, T, D = x.shape
-    return zero_padding(x, lengths).reshape(B * T, D), np.arange(B * T).reshape(B, T)

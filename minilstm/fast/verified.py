@@ -18,18 +18,18 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import importlib.resources
 import importlib.util
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 Roots = Sequence[tuple[Any, str]]
 """Where to begin: a class, or the name of a module, and the name of one of its functions."""
 
-RECORDS = Path(__file__).with_name("verified.json")
+RECORDS = importlib.resources.files(__package__).joinpath("verified.json")
 PACKAGE = "minilstm"
 NOT_LESSON = tuple(f"{PACKAGE}.{room}" for room in ("fast", "tools", "runs"))
 OTHERS = {"numpy", "typing", *sys.stdlib_module_names}  # packages that are not followed
@@ -50,7 +50,7 @@ def changed(name: str, roots: Roots) -> str | None:
     Cost: some 50 ms at the first call, while files are read; then less than 1 ms.
     """
     verified, now = records().get(name, {}), reach(roots)
-    different = [key for key in now if now[key] != verified.get(key)]
+    different = sorted((key for key in now if now[key] != verified.get(key)), key=lambda key: now[key] != "replaced")
     return next(iter(different or [key for key in verified if key not in now]), None)
 
 
@@ -104,17 +104,28 @@ def follow_class(kind: type[Any], found: dict[str, str]) -> None:
 
 
 def follow_function(where: str, function: FunctionType, owner: type[Any] | None, found: dict[str, str]) -> None:
-    """Add a function and what the names in its code stand for: globals, and methods of its class."""
+    """Add a function and what the names in its code stand for: globals, and methods of its class.
+
+    What each name stands for counts too, so two functions that change places are noticed, and so is another module
+    under the name ``np``; and so do the values of its defaults.
+    """
     digest, names = known(function.__code__, function.__module__)
     key = short(f"{function.__module__}.{function.__qualname__}") if digest else short(where)
     if key in found:
         return
-    found[key] = digest or "replaced"
-    for name in names if digest else ():
+    found[key] = "replaced"
+    if not digest:
+        return
+    facts = [digest, described([function.__defaults__ or (), function.__kwdefaults__ or {}])]
+    for name in names:
         if name in function.__globals__ and not name.startswith("__"):
-            follow(f"{function.__module__}.{name}", function.__globals__[name], None, found)
+            value = function.__globals__[name]
+            facts.append(f"{name}={getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}")
+            facts[-1] += value.__name__ if isinstance(value, ModuleType) else ""
+            follow(f"{function.__module__}.{name}", value, None, found)
         if owner is not None and isinstance(getattr(owner, name, None), (FunctionType, property)):
             follow(f"{owner.__module__}.{owner.__qualname__}.{name}", getattr(owner, name), owner, found)
+    found[key] = hashed(" ".join(facts))
 
 
 def short(name: str) -> str:
@@ -144,7 +155,7 @@ def functions_in(value: Any) -> Iterator[FunctionType]:
 def known(code: CodeType, module: str) -> tuple[str, tuple[str, ...]]:
     """Give the digest of a function by its bytecode, and the names that it uses; no digest unless its file has it."""
     codes, digests = read(module)
-    return (digests.get(code.co_qualname, "") if code in codes else ""), tuple(sorted(names_in(code)))
+    return (digests.get(code.co_qualname, "") if placeless(code) in codes else ""), tuple(sorted(names_in(code)))
 
 
 def names_in(code: CodeType) -> set[str]:
@@ -156,8 +167,11 @@ def read(module: str) -> tuple[set[CodeType], dict[str, str]]:
     """Read the file of a module: the bytecode of its functions, and their digests by name."""
     spec = importlib.util.find_spec(module) if module.partition(".")[0] == PACKAGE else None
     loader: Any = spec.loader if spec else None
-    source = loader.get_source(module) if hasattr(loader, "get_source") else None
-    return parsed(source, loader.get_code(module)) if source else (set(), {})
+    try:
+        source = loader.get_source(module) if hasattr(loader, "get_source") else None
+        return parsed(source, loader.get_code(module)) if source else (set(), {})
+    except (ImportError, OSError, SyntaxError):  # deleted, or being written just now: nothing can be verified
+        return set(), {}
 
 
 @functools.cache
@@ -166,7 +180,13 @@ def parsed(source: str, code: CodeType) -> tuple[set[CodeType], dict[str, str]]:
     texts: dict[str, str] = {}
     for name, node in functions_of(ast.parse(source)):
         texts[name] = texts.get(name, "") + canonical(node)  # the getter and the setter of a property share a name
-    return set(codes_in(code)), {name: hashed(text) for name, text in texts.items()}
+    return set(map(placeless, codes_in(code))), {name: hashed(text) for name, text in texts.items()}
+
+
+def placeless(code: CodeType) -> CodeType:
+    """Leave out on which lines the code is: a comment above it changes nothing."""
+    parts = tuple(placeless(part) if isinstance(part, CodeType) else part for part in code.co_consts)
+    return code.replace(co_firstlineno=1, co_linetable=b"", co_filename="", co_consts=parts)
 
 
 def codes_in(code: CodeType) -> Iterator[CodeType]:

@@ -24,8 +24,8 @@ def main() -> int:
         print("the twins differ from the textbook, so nothing was recorded; see the failures above", file=sys.stderr)
         return 1
     text = json.dumps({name: reach(roots) for name, roots in ROOTS.items()}, indent=1)
-    RECORDS.write_text(text + "\n", encoding="utf-8")
-    print(f"recorded what {len(ROOTS)} twins were verified against, in {RECORDS.relative_to(root)}")
+    Path(str(RECORDS)).write_text(text + "\n", encoding="utf-8")
+    print(f"recorded what {len(ROOTS)} twins were verified against, in {Path(str(RECORDS)).relative_to(root)}")
     return 0
 
 

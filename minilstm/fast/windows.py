@@ -8,9 +8,9 @@ import numpy as np
 
 from minilstm.arrays import Array, Arrays, Lengths, Rng
 from minilstm.fast import kernels
-from minilstm.fast.rows import UniqueRows, as_rows
+from minilstm.fast.rows import UniqueRows
 from minilstm.fast.twin import Twin
-from minilstm.layers.base import check_arrays, check_input, zero_padding
+from minilstm.layers import conv1d, pooling
 from minilstm.layers.windows import Windows
 
 
@@ -24,6 +24,14 @@ def taps(windows: Windows, index: Array, lengths: Lengths) -> Array:
 
 
 WINDOWS = tuple((Windows, name) for name in ("count", "left", "frame", "unframe", "tap", "span"))
+
+
+def as_rows(x: Array | UniqueRows, lengths: Lengths) -> tuple[Array, Array]:
+    """Give table (N, D) and index (B, T) of (1), also for an array (B, T, D), with zeros at padded steps."""
+    if isinstance(x, UniqueRows):
+        return x.table, x.index
+    B, T, D = x.shape
+    return conv1d.zero_padding(x, lengths).reshape(B * T, D), np.arange(B * T).reshape(B, T)
 
 
 class FastConv1DCache(NamedTuple):
@@ -48,7 +56,7 @@ def conv1d_forward(
     All vectors meet all K taps in one product, P; what is left of (1) is to add up the right rows of it.
     """
     phi, (K, _, F), D = kernels.number_of(activation), W.shape, x.shape[-1]
-    check_arrays("Conv1D", W.dtype, W=(W, (windows.size, D, F)), b=(b, (F,)))
+    conv1d.check_arrays("Conv1D", W.dtype, W=(W, (windows.size, D, F)), b=(b, (F,)))
     table, index = as_rows(x, lengths)  # (N, D), (B, T)
     at = taps(windows, index, lengths)  # (B, T_out, K)
     n_windows = windows.count(np.full(len(at), x.shape[1]) if lengths is None else lengths)  # (B,)
@@ -60,7 +68,7 @@ def conv1d_forward(
 def conv1d_backward(dy: Array, cache: FastConv1DCache) -> tuple[Any, Arrays]:
     """Twin of ``layers.conv1d.conv1d_backward``."""
     table, index, at, n_windows, words, y, W, phi = cache
-    check_arrays("Conv1D", y.dtype, dy=(dy, y.shape))
+    conv1d.check_arrays("Conv1D", y.dtype, dy=(dy, y.shape))
     K, D, F = W.shape
     dP, db = np.zeros((len(table), K * F), y.dtype), np.zeros(F, y.dtype)  # (N, K*F), (F,)
     kernels.conv1d_windows_backward(dP.reshape(-1, K, F), db, np.ascontiguousarray(dy), y, at, n_windows, phi)
@@ -81,8 +89,8 @@ class FastConv1D(Twin):
     ) -> tuple[Array, FastConv1DCache]:
         """Compute y (B, T_out, F) from x (B, T, D)."""
         layer, W, b = self.layer, self.layer.params["W"], self.layer.params["b"]
-        if not isinstance(x, UniqueRows):
-            check_input(layer, x, lengths, "B T D", "W b")
+        rows = isinstance(x, UniqueRows)
+        conv1d.check_input(layer, x.table[None] if rows else x, None if rows else lengths, "B T D", "W b")
         return conv1d_forward(x, W, b, lengths, layer.windows, layer.activation)
 
     def backward(self, dy: Array, cache: FastConv1DCache) -> tuple[Any, Arrays]:
@@ -102,7 +110,7 @@ def max_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Arra
     """Twin of ``layers.pooling.max_pool_forward``."""
     B, T, D = x.shape
     at = taps(windows, np.arange(B * T, dtype=np.int32).reshape(B, T), lengths)  # (B, T_out, K)
-    at = zero_padding(at + 1, windows.count(lengths)) - 1  # (B, T_out, K), -1 after a row's last window
+    at = pooling.zero_padding(at + 1, windows.count(lengths)) - 1  # (B, T_out, K), -1 after a row's last window
     y, at_max = kernels.max_pool_windows_forward(np.ascontiguousarray(x).reshape(B * T, D), at)  # (B, T_out, D) each
     return y, FastMaxPoolCache(at_max, y, T)
 
@@ -110,7 +118,7 @@ def max_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Arra
 def max_pool_backward(dy: Array, cache: FastMaxPoolCache) -> tuple[Array, Arrays]:
     """Twin of ``layers.pooling.max_pool_backward``."""
     at_max, y, T = cache
-    check_arrays("MaxPooling1D", y.dtype, dy=(dy, y.shape))
+    pooling.check_arrays("MaxPooling1D", y.dtype, dy=(dy, y.shape))
     B, _, D = y.shape
     return kernels.max_pool_windows_backward(np.ascontiguousarray(dy), at_max, B * T).reshape(B, T, D), {}
 
@@ -124,7 +132,7 @@ class FastMaxPooling1D(Twin):
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, FastMaxPoolCache]:
         """Compute y (B, T_out, D) from x (B, T, D)."""
-        check_input(self.layer, x, lengths, "B T D")
+        pooling.check_input(self.layer, x, lengths, "B T D")
         return max_pool_forward(x, lengths, self.layer.windows)
 
     def backward(self, dy: Array, cache: FastMaxPoolCache) -> tuple[Array, Arrays]:
@@ -139,10 +147,10 @@ class FastGlobalMaxPooling1D(Twin):
         self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
     ) -> tuple[Array, FastMaxPoolCache]:
         """Compute y (B, D) from x (B, T, D)."""
-        check_input(self.layer, x, lengths, "B T D")
+        pooling.check_input(self.layer, x, lengths, "B T D")
         B, T, D = x.shape
         at = np.arange(1, B * T + 1, dtype=np.int32).reshape(B, T)  # (B, T)
-        at = zero_padding(at, lengths) - 1  # (B, T), -1 at padded steps
+        at = pooling.zero_padding(at, lengths) - 1  # (B, T), -1 at padded steps
         rows = np.ascontiguousarray(x).reshape(B * T, D)  # (B*T, D)
         y, at_max = kernels.max_pool_windows_forward(rows, at.reshape(B, 1, T))  # (B, 1, D) each
         return y[:, 0], FastMaxPoolCache(at_max, y, T)
@@ -150,5 +158,5 @@ class FastGlobalMaxPooling1D(Twin):
     def backward(self, dy: Array, cache: FastMaxPoolCache) -> tuple[Array, Arrays]:
         """Give dx (B, T, D)."""
         B, _, D = cache.y.shape
-        check_arrays("GlobalMaxPooling1D", cache.y.dtype, dy=(dy, (B, D)))
+        pooling.check_arrays("GlobalMaxPooling1D", cache.y.dtype, dy=(dy, (B, D)))
         return max_pool_backward(dy[:, None], cache)
