@@ -274,6 +274,17 @@ def not_finite(case: Case) -> Iterator[Finding]:
             return
 
 
+def sigmoid_activation(case: Case) -> Iterator[Finding]:
+    """With σ for φ the candidate of a new LSTM is near one half whatever the word, and never negative. The cell can
+    then add up words but not weigh them against each other, until much training has moved the weights.
+    """
+    for layer in case.model.layers:
+        lstm = layer.layer if isinstance(layer, Bidirectional) else layer
+        if isinstance(lstm, LSTM) and lstm.activation == "sigmoid":
+            seen = "has activation='sigmoid': what it writes starts near 0.5, whatever the word, and is never negative."
+            yield Finding("sigmoid as activation", f"{layer.name} {seen}", 0.5)
+
+
 def gates(case: Case) -> Iterator[Finding]:
     """Where a gate is 0 or 1 its slope is 0, so it cannot learn any more. A forget gate near 0 empties the cell at
     each step: the LSTM then knows the last word only.
@@ -356,7 +367,7 @@ def learning_rate(case: Case) -> Iterator[Finding]:
 
 
 CHECKS = (
-    classes, reach, padding_at_the_end, vocabulary, not_finite, gates, dead_relus, constant_output, gradients,
-    one_batch, learning_rate,
+    classes, reach, padding_at_the_end, vocabulary, not_finite, sigmoid_activation, gates, dead_relus,
+    constant_output, gradients, one_batch, learning_rate,
 )  # fmt: skip
 """In this order, after :func:`output_and_loss` and :func:`token_ids`: causes before what comes of them."""

@@ -22,6 +22,7 @@ REMEDIES = {
     "vocabulary too large": "see that the ids come from the Tokenizer meant for them; give Embedding its num_words.",
     "weights not finite": "make a new model, with a tenth of the learning rate and global_clipnorm=1.0.",
     "gradients not finite": "scale x, and y unless it is 0 and 1, to about -1 to 1; use tanh in LSTMs.",
+    "sigmoid as activation": 'leave activation="sigmoid" out of the LSTM: with tanh, far fewer texts are enough.',
     "forget gate closed": "let the forget part of b, b[H:2*H], start at 1, as build makes it; lower the learning rate.",
     "saturated gates": "make new weights and lower the learning rate; without an Embedding, scale x to -1 to 1.",
     "dead relus": 'make new weights and lower the learning rate, or use activation="tanh".',
