@@ -5,6 +5,7 @@ import importlib
 import io
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tarfile
@@ -25,12 +26,37 @@ pytest.importorskip("sklearn", reason="the demos' baseline needs scikit-learn: p
 
 
 def run(script, *arguments, **environment):
+    """Run a script as a user does."""
     return subprocess.run(
         [sys.executable, str(ROOT / script), *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
     )
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run a script as :func:`run` does, but in this process, which saves the imports."""
+
+    def call(script, *arguments):
+        path = ROOT / script
+        for name, module in list(sys.modules.items()):
+            if Path(getattr(module, "__file__", None) or "/").parent in (DEMOS, EXPERIMENTS):
+                monkeypatch.delitem(sys.modules, name)
+        monkeypatch.syspath_prepend(path.parent)
+        monkeypatch.setattr(sys, "argv", [str(path), *arguments])
+        code = 0
+        try:
+            runpy.run_path(str(path), run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(
+            arguments, *(1, out, code + err) if isinstance(code, str) else (code, out, err)
+        )
+
+    return call
 
 
 def test_the_lstm_beats_the_bag_of_words_on_the_built_in_corpus_and_says_that_it_is_not_imdb():
@@ -57,9 +83,9 @@ def test_without_imdb_a_demo_says_so_loudly_and_how_to_get_it_then_trains_on_the
 
 
 @pytest.mark.parametrize("script", ["demos/lstm.py", "demos/tutorial.py", *ALL_EXPERIMENTS])
-def test_a_path_that_is_wrong_is_an_error_in_one_line(script, tmp_path):
+def test_a_path_that_is_wrong_is_an_error_in_one_line(call, script, tmp_path):
     out = ["--out", str(tmp_path)] if script in ALL_EXPERIMENTS else []
-    result = run(script, "--data", "no/such/archive.tar.gz", *out)
+    result = call(script, "--data", "no/such/archive.tar.gz", *out)
     assert result.returncode == 1
     assert result.stderr.startswith(f"{Path(script).name}: nothing at ")
     assert "Traceback" not in result.stderr
@@ -77,30 +103,31 @@ def test_a_path_that_is_wrong_is_an_error_in_one_line(script, tmp_path):
         ("tutorial.py", ["--mistake", "tanh"], "argument --mistake: invalid choice: 'tanh'"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_an_error_in_one_line(demo, arguments, message):
-    result = run(f"demos/{demo}", *arguments)
+def test_a_setting_that_makes_no_sense_is_an_error_in_one_line(call, demo, arguments, message):
+    result = call(f"demos/{demo}", *arguments)
     assert result.returncode != 0
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("script", [*ALL_DEMOS, *ALL_EXPERIMENTS])
-def test_help_says_what_to_expect_and_shows_examples(script):
-    result = run(script, "--help")
+def test_help_says_what_to_expect_and_shows_examples(call, script):
+    result = call(script, "--help")
     assert result.returncode == 0, result.stderr
     assert "Expect " in result.stdout
     assert "examples:" in result.stdout
     assert f"python {script} " in result.stdout
 
 
-def test_help_shows_the_default_for_each_corpus():
-    assert "(default: 0.5; built-in corpus 0.0)" in run("demos/lstm.py", "--help", COLUMNS="200").stdout
+def test_help_shows_the_default_for_each_corpus(call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "(default: 0.5; built-in corpus 0.0)" in call("demos/lstm.py", "--help").stdout
 
 
 @pytest.mark.parametrize("demo", ARCHITECTURES)
-def test_every_demo_trains_and_shows_its_layers_its_accuracy_the_baseline_and_some_predictions(demo):
+def test_every_demo_trains_and_shows_its_layers_its_accuracy_the_baseline_and_some_predictions(call, demo):
     shortest = ["--maxlen", "10"] if demo == "cnn.py" else []
-    result = run(f"demos/{demo}", "--data", "builtin", "--reviews", "100", "--epochs", "1", *shortest)
+    result = call(f"demos/{demo}", "--data", "builtin", "--reviews", "100", "--epochs", "1", *shortest)
     assert result.returncode == 0, result.stderr
     assert "embedding (Embedding)" in result.stdout
     assert "epoch 1/1" in result.stdout
@@ -111,18 +138,18 @@ def test_every_demo_trains_and_shows_its_layers_its_accuracy_the_baseline_and_so
 
 
 @pytest.mark.parametrize("model", ["lstm", "deep", "bidirectional", "hybrid", "cnn"])
-def test_every_model_of_the_tutorial_trains_with_the_second_mistake(model):
+def test_every_model_of_the_tutorial_trains_with_the_second_mistake(call, model):
     tiny = "--data", "builtin", "--reviews", "40", "--epochs", "1"
-    result = run("demos/tutorial.py", *tiny, "--model", model, "--mistake", "sigmoid")
+    result = call("demos/tutorial.py", *tiny, "--model", model, "--mistake", "sigmoid")
     assert result.returncode == 0, result.stderr
     assert "mistakes: sigmoid" in result.stdout
     assert re.search(r"test accuracy [\d.]+% on 40 reviews of the built-in corpus", result.stdout)
 
 
 @pytest.mark.parametrize("model", ["lstm", "cnn"])
-def test_the_first_mistake_gives_the_model_a_step_for_each_word_of_the_vocabulary(model):
+def test_the_first_mistake_gives_the_model_a_step_for_each_word_of_the_vocabulary(call, model):
     tiny = "--data", "builtin", "--reviews", "40", "--epochs", "1", "--model", model
-    mistaken, meant = run("demos/tutorial.py", *tiny, "--mistake", "texts_to_matrix"), run("demos/tutorial.py", *tiny)
+    mistaken, meant = call("demos/tutorial.py", *tiny, "--mistake", "texts_to_matrix"), call("demos/tutorial.py", *tiny)
     assert mistaken.returncode == meant.returncode == 0, mistaken.stderr + meant.stderr
     assert "mistakes: texts_to_matrix" in mistaken.stdout
     assert "mistakes: none" in meant.stdout
@@ -130,9 +157,9 @@ def test_the_first_mistake_gives_the_model_a_step_for_each_word_of_the_vocabular
     assert "(None, 300, 50)" in meant.stdout
 
 
-def test_compare_prints_and_saves_a_table_of_all_models_and_a_picture(tmp_path):
+def test_compare_prints_and_saves_a_table_of_all_models_and_a_picture(call, tmp_path):
     tiny = "--data", "builtin", "--reviews", "60", "--epochs", "2", "--seeds", "1"
-    result = run("experiments/compare.py", *tiny, "--out", str(tmp_path / "results"))
+    result = call("experiments/compare.py", *tiny, "--out", str(tmp_path / "results"))
     assert result.returncode == 0, result.stderr
     assert "6 of 6: CNN-LSTM, seed 0: test accuracy" in result.stdout
     assert "LSTM, seed 0: epoch 2 of 2" in result.stdout
