@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -66,10 +67,10 @@ def make_parser(description: str | None, file: str, shortest: int = 1) -> argpar
     add("--maxlen", at_least(shortest), "maximum review length in words; the last ones are kept")
     add("--embedding-dims", at_least(1), "embedding size", 32)
     add("--hidden-dims", at_least(1), "LSTM units", 64)
-    add("--word-dropout", below(1), "fraction of words dropped during training")
-    add("--dropout", below(1), "dropout rate before the last layer")
+    add("--word-dropout", fraction, "fraction of words dropped during training")
+    add("--dropout", fraction, "dropout rate before the last layer")
     add("--batch-size", at_least(1), "batch size", 32)
-    add("--learning-rate", below(10), "RMSprop learning rate at its peak")
+    add("--learning-rate", positive, "RMSprop learning rate at its peak")
     return parser
 
 
@@ -104,16 +105,22 @@ def at_least(low: int) -> Callable[[str], int]:
     return integer
 
 
-def below(limit: float) -> Callable[[str], float]:
-    """Make a type for the command line: numbers from 0 up to but not including ``limit``."""
+def fraction(text: str) -> float:
+    """Read a fraction from the command line: a number from 0 up to but not including 1."""
+    return number(text, "a number >= 0 and < 1", lambda value: 0 <= value < 1)
 
-    def number(text: str) -> float:
-        with contextlib.suppress(ValueError):
-            if 0 <= float(text) < limit:
-                return float(text)
-        raise argparse.ArgumentTypeError(f"must be a number >= 0 and < {limit}, got {text}")
 
-    return number
+def positive(text: str) -> float:
+    """Read a number above 0 from the command line."""
+    return number(text, "a number > 0", lambda value: 0 < value < math.inf)
+
+
+def number(text: str, rule: str, fits: Callable[[float], bool]) -> float:
+    """Read a number that fits the rule."""
+    with contextlib.suppress(ValueError):
+        if fits(float(text)):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"must be {rule}, got {text}")
 
 
 @contextlib.contextmanager

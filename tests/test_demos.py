@@ -100,6 +100,8 @@ def test_a_path_that_is_wrong_is_an_error_in_one_line(call, script, tmp_path):
         ("cnn.py", ["--maxlen", "9"], "argument --maxlen: must be an integer >= 10, got 9"),
         ("lstm.py", ["--dropout", "2"], "argument --dropout: must be a number >= 0 and < 1, got 2"),
         ("lstm.py", ["--word-dropout", "-1"], "argument --word-dropout: must be a number >= 0 and < 1, got -1"),
+        ("lstm.py", ["--learning-rate", "0"], "argument --learning-rate: must be a number > 0, got 0"),
+        ("lstm.py", ["--learning-rate", "fast"], "argument --learning-rate: must be a number > 0, got fast"),
         ("tutorial.py", ["--mistake", "tanh"], "argument --mistake: invalid choice: 'tanh'"),
     ],
 )
