@@ -1,7 +1,7 @@
 """The bidirectional LSTM: one LSTM reads from the first word to the last, another from the last to the first.
 
-Expect 86.0% on 5,000 reviews after 20 to 35 s of training, and 86.8% from the bag of words. It is not better than one
-LSTM, and takes about twice as long, although each end of a review is now recent for one of the two. On the built-in
+Expect 86.0% on 5,000 reviews after 30 to 75 s of training, and 86.8% from the bag of words. It is not better than one
+LSTM, and takes up to twice as long, although each end of a review is now recent for one of the two. On the built-in
 corpus expect 100.0%, and 57.5% from the bag of words. For a task that one direction cannot solve, see "tag by the next
 word" in ``order_matters.py``.
 """

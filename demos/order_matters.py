@@ -23,13 +23,13 @@ from minilstm import Adam, Callback, Layer, Sequential, pad_sequences
 from minilstm.arrays import Array
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Embedding, GlobalMaxPooling1D, MaxPooling1D
 
-V, H, N = 10, 32, 2000  # words, numbers in an LSTM's state, texts to train on and as many to test on
+V, H, N = 10, 32, 2000  # vocabulary size, LSTM units, training texts (and as many test texts)
 A, B = 1, 2  # the two words that count; those from 3 on are there to distract, and 0 is padding
 
 EXAMPLES = """\
 examples:
   python demos/order_matters.py            all tasks, in about a minute
-  python demos/order_matters.py --seed 1   the same with other texts and other first weights
+  python demos/order_matters.py --seed 1   the same with other texts and initial weights
 """
 
 SOLVES, CHANCE = "solves it", "stays at chance"
