@@ -35,15 +35,20 @@ def run(script, *arguments, **environment):
     )
 
 
+def forget_scripts(monkeypatch):
+    """Let the modules of demos and experiments be imported again, so that no test sees what another changed in them."""
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").parent in (DEMOS, EXPERIMENTS):
+            monkeypatch.delitem(sys.modules, name)
+
+
 @pytest.fixture
 def call(monkeypatch, capsys):
     """Run a script as :func:`run` does, but in this process, which saves the imports."""
 
     def call(script, *arguments):
         path = ROOT / script
-        for name, module in list(sys.modules.items()):
-            if Path(getattr(module, "__file__", None) or "/").parent in (DEMOS, EXPERIMENTS):
-                monkeypatch.delitem(sys.modules, name)
+        forget_scripts(monkeypatch)
         monkeypatch.syspath_prepend(path.parent)
         monkeypatch.setattr(sys, "argv", [str(path), *arguments])
         code = 0
@@ -179,6 +184,7 @@ def test_compare_prints_and_saves_a_table_of_all_models_and_a_picture(call, tmp_
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """The experiments on all of IMDB, with tiny settings: their modules, an archive, and an output folder."""
+    forget_scripts(monkeypatch)
     monkeypatch.syspath_prepend(EXPERIMENTS)
     names = ("runs", "full", "best", "what_we_found")
     runs, full, best, found = (importlib.import_module(name) for name in names)
@@ -193,7 +199,6 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(found, "FEW", 30)
     monkeypatch.setattr(found, "MATRIX", tiny | {"vocab_size": 20})
     monkeypatch.setenv("MINILSTM_CACHE", str(tmp_path / "cache"))
-    runs.read_texts.cache_clear()
     return runs, full, found, write_reviews(tmp_path / "reviews.tar"), tmp_path / "out"
 
 
