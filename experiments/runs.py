@@ -73,7 +73,7 @@ def make_parser(description: str | None, file: str) -> argparse.ArgumentParser:
     examples = (
         f"examples:\n  python {script}                               three seeds, one after the other\n"
         f"  python {script} --data aclImdb_v1.tar.gz      the same, from your own copy\n"
-        f"  python {script} --seeds 1 --out /tmp/results  one seed, with its results elsewhere\n"
+        f"  python {script} --seeds 1 --out one_seed      one seed, with its results elsewhere\n"
     )
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, epilog=examples, formatter_class=layout)
