@@ -1,25 +1,23 @@
-"""What the demos share: options, reviews, the bag-of-words baseline, and the report at the end."""
+"""What the demos share: the command line, the notice shown without network, and the bag-of-words baseline."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+import os
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
-from minilstm import OneCycle, RMSprop, Sequential, Tokenizer, pad_sequences
 from minilstm.arrays import Array
-from minilstm.data import load_builtin, load_imdb
-
-IMDB, BUILTIN = "IMDB", "the built-in corpus (not IMDB)"
+from minilstm.data import download_imdb
 
 NO_IMDB = """\
 ============================================================================================
@@ -33,186 +31,115 @@ NO_IMDB = """\
 
 EXAMPLES = """\
 examples:
-  python demos/{name}                                   5,000 IMDB reviews, downloaded once (84 MB)
-  python demos/{name} --data aclImdb_v1.tar.gz          the same, from a copy of your own
-  python demos/{name} --reviews 1000 --epochs 3         a quick look
-  python demos/{name} --data builtin                    made-up reviews, no network needed
+  python {script}                                   5,000 IMDB reviews, downloaded once (84 MB)
+  python {script} --data aclImdb_v1.tar.gz          the same, from your own copy
+  python {script} --reviews 1000 --epochs 3         a quick look
+  python {script} --data builtin                    made-up reviews, no network needed
 """
 
-
-SETTINGS: dict[str, dict[str, Any]] = {
-    IMDB: {"epochs": 8, "vocab_size": 5000, "maxlen": 300, "word_dropout": 0.3, "dropout": 0.5, "learning_rate": 0.002},
-    BUILTIN: {
-        "epochs": 8,
-        "vocab_size": 200,
-        "maxlen": 50,
-        "word_dropout": 0.0,
-        "dropout": 0.0,
-        "learning_rate": 0.005,
-    },
-}
-"""What suits each corpus, unless the command line says otherwise."""
+# Default settings for IMDB and for the built-in corpus: its reviews are short and cannot be overfitted.
+IMDB = {"epochs": 8, "vocab_size": 5000, "maxlen": 300, "word_dropout": 0.3, "dropout": 0.5, "learning_rate": 0.002}
+BUILTIN = {"epochs": 8, "vocab_size": 200, "maxlen": 50, "word_dropout": 0.0, "dropout": 0.0, "learning_rate": 0.005}
 
 
-def options(description: str, name: str) -> argparse.ArgumentParser:
+def options(description: str | None, file: str, shortest: int = 1) -> argparse.Namespace:
+    """Read the command line of a demo, whose ``--maxlen`` must be at least ``shortest``, and choose the corpus."""
+    return settle(make_parser(description, file, shortest).parse_args())
+
+
+def make_parser(description: str | None, file: str, shortest: int = 1) -> argparse.ArgumentParser:
     """Make the command line of a demo."""
-    parser = argparse.ArgumentParser(
-        description=description, epilog=EXAMPLES.format(name=name), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    examples = EXAMPLES.format(script="/".join(Path(file).resolve().parts[-2:]))
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, epilog=examples, formatter_class=layout)
 
     def add(option: str, kind: Callable[[str], Any], text: str, default: Any = None) -> None:
         key = option[2:].replace("-", "_")
-        usual = default if default is not None else f"{SETTINGS[IMDB][key]}; built-in corpus {SETTINGS[BUILTIN][key]}"
-        parser.add_argument(option, type=kind, default=default, metavar="N", help=f"{text} (default: {usual})")
+        shown = f"{IMDB[key]}; built-in corpus {BUILTIN[key]}" if default is None else default
+        parser.add_argument(option, type=kind, default=default, metavar="N", help=f"{text} (default: {shown})")
 
-    parser.add_argument(
-        "--data", metavar="PATH", help="IMDB archive or folder, or 'builtin' (default: $MINILSTM_DATA, else download)"
-    )
-    add("--reviews", at_least(20), "how many to train on, and as many others to test on", 5000)
-    add("--epochs", at_least(1), "how often to go through them")
-    add("--seed", at_least(0), "the same seed repeats a run", 0)
-    add("--vocab-size", at_least(2), "how many words to know")
-    add("--maxlen", at_least(1), "how many words of a review to read, the last ones")
-    add("--embedding-dims", at_least(1), "numbers for a word", 32)
-    add("--hidden-dims", at_least(1), "numbers in the state of an LSTM", 64)
-    add("--word-dropout", share, "share of words hidden while training")
-    add("--dropout", share, "share of numbers before the verdict hidden while training")
-    add("--batch-size", at_least(1), "reviews for one step", 32)
-    add("--learning-rate", float, "size of the largest step of RMSprop")
+    data = "IMDB archive or folder, or 'builtin' (default: $MINILSTM_DATA, else download)"
+    parser.add_argument("--data", metavar="PATH", help=data)
+    add("--reviews", at_least(20), "number of training reviews, and of test reviews", 5000)
+    add("--epochs", at_least(1), "passes over the training reviews")
+    add("--seed", at_least(0), "random seed", 0)
+    add("--vocab-size", at_least(2), "vocabulary size")
+    add("--maxlen", at_least(shortest), "maximum review length in words; the last ones are kept")
+    add("--embedding-dims", at_least(1), "embedding size", 32)
+    add("--hidden-dims", at_least(1), "LSTM units", 64)
+    add("--word-dropout", fraction, "fraction of words dropped during training")
+    add("--dropout", fraction, "dropout rate before the last layer")
+    add("--batch-size", at_least(1), "batch size", 32)
+    add("--learning-rate", positive, "RMSprop learning rate at its peak")
     return parser
 
 
-def at_least(low: int) -> Callable[[str], int]:
-    """Make a type for the command line: whole numbers from ``low`` on."""
-
-    def whole_number(text: str) -> int:
-        if not text.isdecimal() or int(text) < low:
-            raise argparse.ArgumentTypeError(f"{text} is no whole number of at least {low}")
-        return int(text)
-
-    return whole_number
-
-
-def share(text: str) -> float:
-    """Make a number of what the command line gives for a share."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share from 0 up to but not including 1")
-    return number
-
-
-class Reviews(NamedTuple):
-    """Three parts, to train, validate and test on, each a list with one entry a review."""
-
-    corpus: str
-    texts: list[list[str]]
-    ids: list[list[list[int]]]  # the words of each text by number, all of them
-    labels: list[Array]  # (N,) each
-
-
-def load(config: argparse.Namespace) -> Reviews:
-    """Get the reviews, number their words, and fill in the settings that suit them.
-
-    A tenth of the training part is cut off for validation, to see how it goes. A path that was given and is wrong is
-    an error. Where none was given and the download fails, the built-in corpus steps in.
-    """
-    corpus, parts = read(config)
-    for key, setting in SETTINGS[corpus].items():
+def settle(config: argparse.Namespace) -> argparse.Namespace:
+    """Choose the corpus and fill in the settings that the command line left open."""
+    choose_corpus(config)
+    for key, default in (BUILTIN if config.data == "builtin" else IMDB).items():
         if getattr(config, key) is None:
-            setattr(config, key, setting)
-    tokenizer = Tokenizer(num_words=config.vocab_size)
-    tokenizer.fit_on_texts(parts[0][0])
-    ids = [tokenizer.texts_to_sequences(texts) for texts, _ in parts]
-    return Reviews(corpus, [texts for texts, _ in parts], ids, [labels for _, labels in parts])
+            setattr(config, key, default)
+    return config
 
 
-def read(config: argparse.Namespace) -> tuple[str, list[tuple[list[str], Array]]]:
-    """Read the reviews: which they are, and (texts, labels) of each part."""
-    if config.data != "builtin":
+def choose_corpus(config: argparse.Namespace) -> None:
+    """Take the built-in corpus, with a loud notice, where IMDB cannot be downloaded."""
+    if config.data is None and not os.environ.get("MINILSTM_DATA"):
         try:
-            parts = load_imdb(config.data, reviews=config.reviews, seed=config.seed, validation=0.1)
+            download_imdb()
         except (ConnectionError, ModuleNotFoundError) as error:
             print(NO_IMDB.format(error=error))
-        else:
-            return IMDB, list(parts)
-    (X, y), test = load_builtin(config.reviews, config.seed)
-    cut = len(X) // 10
-    return BUILTIN, [(X[cut:], y[cut:]), (X[:cut], y[:cut]), test]
+            config.data = "builtin"
+    config.corpus = "the built-in corpus (not IMDB)" if config.data == "builtin" else "IMDB"
+
+
+def at_least(low: int) -> Callable[[str], int]:
+    """Make a type for the command line: integers from ``low`` on."""
+
+    def integer(text: str) -> int:
+        if not text.isdecimal() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"must be an integer >= {low}, got {text}")
+        return int(text)
+
+    return integer
+
+
+def fraction(text: str) -> float:
+    """Read a fraction from the command line: a number from 0 up to but not including 1."""
+    return number(text, "a number >= 0 and < 1", lambda value: 0 <= value < 1)
+
+
+def positive(text: str) -> float:
+    """Read a number above 0 from the command line."""
+    return number(text, "a number > 0", lambda value: 0 < value < math.inf)
+
+
+def number(text: str, rule: str, fits: Callable[[float], bool]) -> float:
+    """Read a number that fits the rule."""
+    with contextlib.suppress(ValueError):
+        if fits(float(text)):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"must be {rule}, got {text}")
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the program with one line instead of a traceback where the reviews cannot be read."""
+    try:
+        yield
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
 
 
 def bag_of_words(train: list[list[int]], y_train: Array, test: list[list[int]], y_test: Array, V: int) -> float:
-    """Compute the test accuracy of logistic regression on word counts, tf-idf weighted: order plays no part."""
+    """Compute the test accuracy of logistic regression on tf-idf weighted word counts, which ignore word order."""
 
     def counts(sequences: list[list[int]]) -> Any:
         rows = np.repeat(np.arange(len(sequences)), [len(s) for s in sequences])
         words = np.concatenate([np.asarray(s, int) for s in sequences])
         return csr_matrix((np.ones(len(words)), (rows, words)), shape=(len(sequences), V))  # (N, V)
 
-    weigh = TfidfTransformer(sublinear_tf=True)
-    model = LogisticRegression(C=5, max_iter=1000).fit(weigh.fit_transform(counts(train)), y_train)
-    return float(model.score(weigh.transform(counts(test)), y_test))
-
-
-MakeModel = Callable[[argparse.Namespace], Sequential]
-
-
-def build(make_model: MakeModel, config: argparse.Namespace) -> Sequential:
-    """Make a model and compile it."""
-    model = make_model(config)
-    optimizer = RMSprop(config.learning_rate, global_clipnorm=1.0)
-    model.compile(loss="binary_crossentropy", optimizer=optimizer, metrics=["accuracy"])
-    return model
-
-
-def train(model: Sequential, reviews: Reviews, config: argparse.Namespace, verbose: int = 1) -> tuple[float, Array]:
-    """Train a model: the seconds that took, and what it says of the N test reviews, (N,) from 0 to 1."""
-    x, x_val, x_test = (clip(model, ids, config.maxlen) for ids in reviews.ids)
-    y, y_val, _ = reviews.labels
-    start = time.perf_counter()
-    model.fit(
-        x,
-        y,
-        batch_size=config.batch_size,
-        epochs=config.epochs,
-        verbose=verbose,
-        validation_data=(x_val, y_val),
-        callbacks=[OneCycle()],
-    )
-    return time.perf_counter() - start, model.predict(x_test, batch_size=128, verbose=verbose)[:, 0]
-
-
-def clip(model: Sequential, ids: list[list[int]], maxlen: int) -> Any:
-    """Keep the last words of each review; for a model made for one length, such as Flatten needs, pad short ones."""
-    if model.shapes[0] == (None,):
-        return [review[-maxlen:] for review in ids]
-    return pad_sequences(ids, maxlen)  # (N, maxlen)
-
-
-def run(make_model: MakeModel, description: str, file: str) -> None:
-    """Train the model of a demo and say how well it does."""
-    config = options(description, Path(file).name).parse_args()
-    try:
-        reviews = load(config)
-        model = build(make_model, config)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"{Path(file).name}: {error}")
-    N = len(reviews.texts[0])
-    print(f"{description.splitlines()[0]}\n\ndata: {N:,} reviews of {reviews.corpus} to train on\n")
-    model.summary()
-    print()
-    seconds, p = train(model, reviews, config)
-
-    (x, _, x_test), (y, _, y_test) = reviews.ids, reviews.labels
-    baseline = bag_of_words(x, y, x_test, y_test, config.vocab_size)
-    name = " > ".join(type(layer).__name__ for layer in model.layers)
-    print(f"\naccuracy on {len(x_test):,} other reviews of {reviews.corpus}, after {seconds:.1f} s of training")
-    print(
-        f"  {np.mean((p > 0.5) == y_test):6.1%}  {name}\n  {baseline:6.1%}  bag of words, trained on the same reviews\n"
-    )
-    print("how some of these reviews end, and what the model says of each:")
-    for text, label, p_n in zip(reviews.texts[2][:6], y_test, p, strict=False):
-        verdict = f"positive, {p_n:.0%} sure" if p_n > 0.5 else f"negative, {1 - p_n:.0%} sure"
-        print(f"  {'right' if (p_n > 0.5) == label else 'WRONG'}  {verdict:<18}  ...{' '.join(text.split())[-70:]}")
+    tfidf = TfidfTransformer(sublinear_tf=True)
+    model = LogisticRegression(C=5, max_iter=1000).fit(tfidf.fit_transform(counts(train)), y_train)
+    return float(model.score(tfidf.transform(counts(test)), y_test))

@@ -1,11 +1,12 @@
 """Small made-up tasks with known answers: what each architecture can learn, and what it cannot.
 
-Expect every line of the table to end in "as expected". No line hangs on words or on luck: a bag of words cannot see
-order, a convolution sees three words at a time, an LSTM sees nothing that comes later, and it forgets, unless its
+Expect every line of the table to end in "as expected". No line depends on vocabulary or on luck: a bag of words cannot
+see order, a convolution sees three words at a time, an LSTM sees nothing that comes later, and it forgets, unless its
 forget gate starts open. Each model stops once it gets 98% right, so the seconds are those it took to learn the task.
 
-Half of the labels are 1, so that chance is 50%. Left out for being luck: with a forget bias of 1, as LSTMs start
-here and in Keras, and texts of 50 words only, some seeds learn to recall the first word, and more do not.
+Half of the labels are 1, so that chance is 50%. One case is left out because it depends on luck: with a forget bias of
+1, as LSTMs start here and in Keras, and texts of 50 words only, some seeds learn to recall the first word, but most do
+not.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from minilstm import Adam, Callback, Layer, Sequential, pad_sequences
 from minilstm.arrays import Array
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Embedding, GlobalMaxPooling1D, MaxPooling1D
 
-V, H, N = 10, 32, 2000  # words, numbers in an LSTM's state, texts to train on and as many to test on
+V, H, N = 10, 32, 2000  # vocabulary size, LSTM units, training texts (and as many test texts)
 A, B = 1, 2  # the two words that count; those from 3 on are there to distract, and 0 is padding
 
 EXAMPLES = """\
 examples:
   python demos/order_matters.py            all tasks, in about a minute
-  python demos/order_matters.py --seed 1   the same with other texts and other first weights
+  python demos/order_matters.py --seed 1   the same with other texts and initial weights
 """
 
 SOLVES, CHANCE = "solves it", "stays at chance"
@@ -194,8 +195,8 @@ def run(trial: Trial, seed: int) -> tuple[float, float]:
     return accuracy, time.perf_counter() - start
 
 
-def verdict(accuracy: float) -> str:
-    """Say what an accuracy means, where one half is chance."""
+def outcome(accuracy: float) -> str:
+    """Say what an accuracy means where chance is 50%."""
     return SOLVES if accuracy > 0.95 else CHANCE if abs(accuracy - 0.5) < 0.06 else "neither"
 
 
@@ -204,14 +205,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seed", type=common.at_least(0), default=0, metavar="N", help="another seed, other texts")
+    parser.add_argument("--seed", type=common.at_least(0), default=0, metavar="N", help="random seed (default: 0)")
     seed = parser.parse_args().seed
     met = 0
-    print(f"{'task':<27} {'model':<20} {'accuracy':>8} {'seconds':>8}  what is known")
+    print(f"{'task':<27} {'model':<20} {'accuracy':>8} {'seconds':>8}  known answer")
     for trial in TRIALS:
         print(f"{trial.name:<27} {trial.model:<20} ", end="", flush=True)
         accuracy, seconds = run(trial, seed)
-        as_expected = verdict(accuracy) == trial.expected
+        as_expected = outcome(accuracy) == trial.expected
         met += as_expected
         print(f"{accuracy:8.1%} {seconds:8.1f}  {trial.expected}: {'as expected' if as_expected else 'NOT SO HERE'}")
     print(f"\n{met} of {len(TRIALS)} as expected")

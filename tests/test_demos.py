@@ -1,112 +1,175 @@
-"""The demos run from the command line, and say plainly what they trained on."""
+"""The demos and experiments run from the command line, and say plainly what they trained on."""
 
 import csv
 import importlib
 import io
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minilstm.data import load_builtin
 
-DEMOS = Path(__file__).parents[1] / "demos"
+ROOT = Path(__file__).parents[1]
+DEMOS, EXPERIMENTS = ROOT / "demos", ROOT / "experiments"
 ARCHITECTURES = ["lstm.py", "cnn.py", "deep_lstm.py", "bidirectional.py", "cnn_lstm.py"]
+ALL_DEMOS = [f"demos/{name}" for name in (*ARCHITECTURES, "tutorial.py", "order_matters.py")]
+ALL_EXPERIMENTS = [f"experiments/{name}" for name in ("compare.py", "full.py", "best.py", "what_we_found.py")]
 
 pytest.importorskip("sklearn", reason="the demos' baseline needs scikit-learn: pip install -e '.[demos]'")
 
 
-def run(demo, *arguments, **environment):
+def run(script, *arguments, **environment):
+    """Run a script as a user does."""
     return subprocess.run(
-        [sys.executable, str(DEMOS / demo), *arguments],
+        [sys.executable, str(ROOT / script), *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
     )
 
 
+def forget_scripts(monkeypatch):
+    """Let the modules of demos and experiments be imported again, so that no test sees what another changed in them."""
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").parent in (DEMOS, EXPERIMENTS):
+            monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run a script as :func:`run` does, but in this process, which saves the imports."""
+
+    def call(script, *arguments):
+        path = ROOT / script
+        forget_scripts(monkeypatch)
+        monkeypatch.syspath_prepend(path.parent)
+        monkeypatch.setattr(sys, "argv", [str(path), *arguments])
+        code = 0
+        try:
+            runpy.run_path(str(path), run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(
+            arguments, *(1, out, code + err) if isinstance(code, str) else (code, out, err)
+        )
+
+    return call
+
+
 def test_the_lstm_beats_the_bag_of_words_on_the_built_in_corpus_and_says_that_it_is_not_imdb():
-    result = run("lstm.py", "--data", "builtin", "--reviews", "3000")
+    result = run("demos/lstm.py", "--data", "builtin", "--reviews", "3000")
     assert result.returncode == 0, result.stderr
-    assert "accuracy on 3,000 other reviews of the built-in corpus (not IMDB)" in result.stdout
-    lstm, bag_of_words = (
-        float(line.split("%")[0]) for line in result.stdout.splitlines() if line.startswith("  ") and "%  " in line[:12]
-    )
+    assert "test accuracy on 3,000 reviews of the built-in corpus (not IMDB)" in result.stdout
+    lstm, bag_of_words = (float(n) for n in re.findall(r"^ +([\d.]+)%  ", result.stdout, re.MULTILINE))
     assert lstm >= 95
     assert bag_of_words <= lstm - 20
 
 
-def test_without_imdb_a_demo_says_so_loudly_and_how_to_get_it_then_trains_on_the_built_in_corpus(tmp_path):
+@pytest.mark.parametrize("demo", ["lstm.py", "tutorial.py"])
+def test_without_imdb_a_demo_says_so_loudly_and_how_to_get_it_then_trains_on_the_built_in_corpus(demo, tmp_path):
     nowhere = "http://127.0.0.1:9"  # a port on this machine where nobody listens: no download succeeds
     result = run(
-        "lstm.py", "--reviews", "100", "--epochs", "1",
+        f"demos/{demo}", "--reviews", "100", "--epochs", "1",
         MINILSTM_DATA="", MINILSTM_CACHE=str(tmp_path), HTTPS_PROXY=nowhere, https_proxy=nowhere,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "NO IMDB REVIEWS" in result.stdout
     assert "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz" in result.stdout
     assert "--data" in result.stdout
-    assert "accuracy on 100 other reviews of the built-in corpus (not IMDB)" in result.stdout
+    assert "on 100 reviews of the built-in corpus (not IMDB)" in result.stdout
 
 
-@pytest.mark.parametrize(
-    "demo", [["lstm.py"], ["compare.py"], ["compare.py", "--full"], ["best.py"], ["what_we_found.py"]]
-)
-def test_a_path_that_is_wrong_is_an_error_in_one_line(demo, tmp_path):
-    out = [] if demo == ["lstm.py"] else ["--out", str(tmp_path)]
-    result = run(*demo, "--data", "no/such/archive.tar.gz", *out)
+@pytest.mark.parametrize("script", ["demos/lstm.py", "demos/tutorial.py", *ALL_EXPERIMENTS])
+def test_a_path_that_is_wrong_is_an_error_in_one_line(call, script, tmp_path):
+    out = ["--out", str(tmp_path)] if script in ALL_EXPERIMENTS else []
+    result = call(script, "--data", "no/such/archive.tar.gz", *out)
     assert result.returncode == 1
-    assert result.stderr.startswith(f"{demo[0]}: nothing at ")
+    assert result.stderr.startswith(f"{Path(script).name}: nothing at ")
     assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("demo", "arguments", "message"),
     [
-        (["--epochs", "0"], "0 is no whole number of at least 1"),
-        (["--maxlen", "-3"], "-3 is no whole number of at least 1"),
-        (["--dropout", "2"], "argument --dropout: 2 is no share from 0 up to but not including 1"),
-        (["--word-dropout", "-1"], "argument --word-dropout: -1 is no share"),
+        ("lstm.py", ["--epochs", "0"], "argument --epochs: must be an integer >= 1, got 0"),
+        ("lstm.py", ["--reviews", "ten"], "argument --reviews: must be an integer >= 20, got ten"),
+        ("lstm.py", ["--maxlen", "-3"], "argument --maxlen: must be an integer >= 1, got -3"),
+        ("cnn.py", ["--maxlen", "9"], "argument --maxlen: must be an integer >= 10, got 9"),
+        ("lstm.py", ["--dropout", "2"], "argument --dropout: must be a number >= 0 and < 1, got 2"),
+        ("lstm.py", ["--word-dropout", "-1"], "argument --word-dropout: must be a number >= 0 and < 1, got -1"),
+        ("lstm.py", ["--learning-rate", "0"], "argument --learning-rate: must be a number > 0, got 0"),
+        ("lstm.py", ["--learning-rate", "fast"], "argument --learning-rate: must be a number > 0, got fast"),
+        ("tutorial.py", ["--mistake", "tanh"], "argument --mistake: invalid choice: 'tanh'"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_an_error_in_one_line(arguments, message):
-    result = run("lstm.py", *arguments)
+def test_a_setting_that_makes_no_sense_is_an_error_in_one_line(call, demo, arguments, message):
+    result = call(f"demos/{demo}", *arguments)
     assert result.returncode != 0
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("demo", [*ARCHITECTURES, "compare.py", "order_matters.py", "best.py", "what_we_found.py"])
-def test_help_says_what_to_expect_and_shows_examples(demo):
-    result = run(demo, "--help")
+@pytest.mark.parametrize("script", [*ALL_DEMOS, *ALL_EXPERIMENTS])
+def test_help_says_what_to_expect_and_shows_examples(call, script):
+    result = call(script, "--help")
     assert result.returncode == 0, result.stderr
     assert "Expect " in result.stdout
     assert "examples:" in result.stdout
-    assert f"python demos/{demo} " in result.stdout
+    assert f"python {script} " in result.stdout
 
 
-def test_help_shows_what_is_usual_for_each_corpus():
-    assert "(default: 0.5; built-in corpus 0.0)" in " ".join(run("lstm.py", "--help").stdout.split())
+def test_help_shows_the_default_for_each_corpus(call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "(default: 0.5; built-in corpus 0.0)" in call("demos/lstm.py", "--help").stdout
 
 
-@pytest.mark.parametrize("demo", ARCHITECTURES[1:])
-def test_every_architecture_trains_and_shows_its_layers_beside_the_bag_of_words(demo):
-    result = run(demo, "--data", "builtin", "--reviews", "100", "--epochs", "1")
+@pytest.mark.parametrize("demo", ARCHITECTURES)
+def test_every_demo_trains_and_shows_its_layers_its_accuracy_the_baseline_and_some_predictions(call, demo):
+    shortest = ["--maxlen", "10"] if demo == "cnn.py" else []
+    result = call(f"demos/{demo}", "--data", "builtin", "--reviews", "100", "--epochs", "1", *shortest)
     assert result.returncode == 0, result.stderr
-    assert "accuracy on 100 other reviews of the built-in corpus (not IMDB)" in result.stdout
-    assert "%  Embedding > " in result.stdout
-    assert "%  bag of words, trained on the same reviews" in result.stdout
+    assert "embedding (Embedding)" in result.stdout
+    assert "epoch 1/1" in result.stdout
+    assert "val_accuracy" in result.stdout
+    assert "test accuracy on 100 reviews of the built-in corpus (not IMDB)" in result.stdout
+    assert "%  bag of words" in result.stdout
+    assert len(re.findall(r"(right|WRONG)  predicted (positive|negative) \(p = [01]\.\d\d\)", result.stdout)) == 6
 
 
-def test_compare_prints_and_saves_a_table_of_all_models_and_a_picture(tmp_path):
-    tiny = "--data", "builtin", "--reviews", "60", "--epochs", "1", "--seeds", "1"
-    result = run("compare.py", *tiny, "--out", str(tmp_path / "results"))
+@pytest.mark.parametrize("model", ["lstm", "deep", "bidirectional", "hybrid", "cnn"])
+def test_every_model_of_the_tutorial_trains_with_the_second_mistake(call, model):
+    tiny = "--data", "builtin", "--reviews", "40", "--epochs", "1"
+    result = call("demos/tutorial.py", *tiny, "--model", model, "--mistake", "sigmoid")
     assert result.returncode == 0, result.stderr
-    assert "6 of 6" in result.stdout
+    assert "mistakes: sigmoid" in result.stdout
+    assert re.search(r"test accuracy [\d.]+% on 40 reviews of the built-in corpus", result.stdout)
+
+
+@pytest.mark.parametrize("model", ["lstm", "cnn"])
+def test_the_first_mistake_gives_the_model_a_step_for_each_word_of_the_vocabulary(call, model):
+    tiny = "--data", "builtin", "--reviews", "40", "--epochs", "1", "--model", model
+    mistaken, meant = call("demos/tutorial.py", *tiny, "--mistake", "texts_to_matrix"), call("demos/tutorial.py", *tiny)
+    assert mistaken.returncode == meant.returncode == 0, mistaken.stderr + meant.stderr
+    assert "mistakes: texts_to_matrix" in mistaken.stdout
+    assert "mistakes: none" in meant.stdout
+    assert "(None, 1000, 50)" in mistaken.stdout
+    assert "(None, 300, 50)" in meant.stdout
+
+
+def test_compare_prints_and_saves_a_table_of_all_models_and_a_picture(call, tmp_path):
+    tiny = "--data", "builtin", "--reviews", "60", "--epochs", "2", "--seeds", "1"
+    result = call("experiments/compare.py", *tiny, "--out", str(tmp_path / "results"))
+    assert result.returncode == 0, result.stderr
+    assert "6 of 6: CNN-LSTM, seed 0: test accuracy" in result.stdout
+    assert "LSTM, seed 0: epoch 2 of 2" in result.stdout
     with (tmp_path / "results" / "compare.csv").open(newline="") as file:
         rows = {row["model"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["bag of words", "CNN", "LSTM", "deep LSTM", "bidirectional LSTM", "CNN-LSTM"]
@@ -120,33 +183,27 @@ def test_compare_prints_and_saves_a_table_of_all_models_and_a_picture(tmp_path):
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """The demos on all of IMDB, with very little of all: their modules, an archive, and a folder for the pages."""
-    monkeypatch.syspath_prepend(DEMOS)
-    runs, full, best, found = (importlib.import_module(name) for name in ("runs", "full", "best", "what_we_found"))
+    """The experiments on all of IMDB, with tiny settings: their modules, an archive, and an output folder."""
+    forget_scripts(monkeypatch)
+    monkeypatch.syspath_prepend(EXPERIMENTS)
+    names = ("runs", "full", "best", "what_we_found")
+    runs, full, best, found = (importlib.import_module(name) for name in names)
     tiny = {"epochs": 1, "vocab_size": 50, "maxlen": 20, "embedding_dims": 2, "hidden_dims": 2}
-    for module in runs, full, found:
+    for module in full, found:
         monkeypatch.setattr(module, "ALL", 40)
-        monkeypatch.setattr(module, "PAGES", tmp_path)
+        monkeypatch.setattr(module, "SIZES", [30])
+    monkeypatch.setattr(full, "whole", lambda name, seed=0: runs.Job(name, full.SETTINGS.get(name, {}), seed, 40))
+    monkeypatch.setattr(found, "whole", full.whole)
     monkeypatch.setattr(full, "SETTINGS", {name: settings | tiny for name, settings in full.SETTINGS.items()})
     monkeypatch.setattr(best, "SETTINGS", best.SETTINGS | tiny)
-    for module in full, found:
-        monkeypatch.setattr(module, "SIZES", [30])
-        monkeypatch.setattr(module, "PLOTS", tmp_path / "plots")
     monkeypatch.setattr(found, "FEW", 30)
     monkeypatch.setattr(found, "MATRIX", tiny | {"vocab_size": 20})
-    for page in ("README.md", "what_we_found.md"):
-        (tmp_path / page).write_text(empty((DEMOS / page).read_text(encoding="utf-8")), encoding="utf-8")
     monkeypatch.setenv("MINILSTM_CACHE", str(tmp_path / "cache"))
-    return runs, full, found, write_reviews(tmp_path / "reviews.tar"), tmp_path
-
-
-def empty(page):
-    """A page without what a script filled in."""
-    return re.sub(r"<!-- (.*) -->.*<!-- end of \1 -->", r"<!-- \1 -->\n<!-- end of \1 -->", page, flags=re.DOTALL)
+    return runs, full, found, write_reviews(tmp_path / "reviews.tar"), tmp_path / "out"
 
 
 def write_reviews(path):
-    """An archive as that of IMDB, with 20 reviews of the built-in corpus in each of its four folders."""
+    """An archive with the layout of IMDB's, with 20 reviews of the built-in corpus in each of its four folders."""
     with tarfile.open(path, "w") as archive:
         for part, (texts, labels) in zip(("train", "test"), load_builtin(100), strict=True):
             for label in ("neg", "pos"):
@@ -160,45 +217,70 @@ def write_reviews(path):
     return str(path)
 
 
-def test_both_pages_are_filled_in_and_what_was_trained_once_is_not_trained_again(small, monkeypatch):
-    runs, full, found, data, folder = small
-    monkeypatch.setattr(sys, "argv", ["what_we_found.py", "--data", data, "--seeds", "2", "--out", str(folder / "out")])
-    full.main(data, 2, folder / "out")
+def tables(output):
+    """The Markdown tables in an output, each as a list of lines."""
+    return [part.splitlines() for part in output.split("\n\n") if part.startswith("|")]
+
+
+def test_experiments_print_their_tables_and_do_not_train_anything_twice(small, monkeypatch, capsys):
+    runs, full, found, data, out = small
+    monkeypatch.setattr(sys, "argv", ["full.py", "--data", data, "--seeds", "2", "--out", str(out)])
+    full.main()
+    first = capsys.readouterr().out
     found.main()
-    pages = {name: (folder / name).read_text(encoding="utf-8") for name in ("README.md", "what_we_found.md")}
+    second = capsys.readouterr().out
     for name in ("bag of words", "naive Bayes bigrams", *runs.MODELS, "best.py"):
-        assert re.search(rf"\| {name} \| \d+\.\d", pages["README.md"])
-    for page in pages.values():
-        assert not re.search(r"<!-- (.*) -->\s*<!-- end of \1 -->", page)
-    plots = [file.name for file in (folder / "plots").iterdir()]
-    assert sorted(plots) == ["epochs.png", "reviews.png", "sigmoid.png"]
-    named = {name for page in pages.values() for name in re.findall(r"\(plots/(.*?)\)", page)}
-    assert named == set(plots)
+        assert re.search(rf"\| {name} +\| +\d+\.\d", first)
+    assert len(tables(first)) == 3
+    assert len(tables(second)) == 5
+    for table in tables(first) + tables(second):
+        assert len({len(line.split(" | ")) for line in table}) == 1
+    assert {file.name for file in out.iterdir()} == {"cache", "epochs.png", "reviews.png", "sigmoid.png"}
+    assert "LSTM, 30 reviews, seed 0: epoch 1 of 1  loss" in first
+    assert "LSTM, 40 reviews, seed 1: test accuracy" in first
 
-    monkeypatch.setattr(runs, "score", None)
-    full.main(data, 2, folder / "out")
+    monkeypatch.setattr(runs.Sequential, "fit", None)
+    full.main()
+    again = capsys.readouterr().out
+    assert ": epoch " not in again
+    assert tables(again) == tables(first)
     found.main()
-    assert pages == {name: (folder / name).read_text(encoding="utf-8") for name in pages}
+    assert tables(capsys.readouterr().out) == tables(second)
 
 
-def test_a_training_that_was_cut_off_while_its_score_was_written_is_done_again(small, monkeypatch):
-    runs, full, _, data, folder = small
-    file = folder / "scores.jsonl"
+def test_an_experiment_that_was_interrupted_trains_only_what_is_missing(small, monkeypatch, capsys):
+    runs, full, _, data, out = small
     jobs = [full.whole("LSTM", seed) for seed in range(3)]
-    scores = runs.run_all(jobs, runs.ScoreStore(file), data)
-    file.write_text(file.read_text(encoding="utf-8")[:-20], encoding="utf-8")
-    kept = runs.ScoreStore(file)
-    assert [job in kept for job in jobs] == [True, True, False]
-    again = runs.run_all(jobs, kept, data)
-    assert [score._replace(seconds=0) for score in again] == [score._replace(seconds=0) for score in scores]
-    assert all(job in runs.ScoreStore(file) for job in jobs)
+    scores = runs.Runner(data, out)(jobs[:2])
+    capsys.readouterr()
+    resumed = runs.Runner(data, out)(jobs)
+    assert resumed[:2] == scores
+    assert re.findall(r"seed (\d): epoch", capsys.readouterr().out) == ["2"]
 
 
-def test_pairs_of_words_stand_between_the_two(small):
+def test_the_score_of_a_job_depends_on_its_settings(small, capsys):
+    runs, full, _, data, out = small
+    job = full.whole("LSTM")
+    run_all = runs.Runner(data, out)
+    (small_model,), (large_model,) = run_all([job]), run_all([job._replace(settings=job.settings | {"hidden_dims": 3})])
+    assert small_model.parameters < large_model.parameters
+    assert np.isfinite(large_model.seconds)
+
+
+def test_pairs_of_words_come_between_the_two(small):
     with_pairs = small[0].with_pairs
     assert with_pairs("Not good, NOT bad!") == "not not·good good good·not not not·bad bad"
     assert with_pairs("So.") == "so"
     assert with_pairs("") == ""
+
+
+def test_the_pages_of_the_experiments_name_files_and_plots_that_exist():
+    for page in (DEMOS / "README.md", EXPERIMENTS / "README.md", EXPERIMENTS / "what_we_found.md"):
+        text = page.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)]+)\)", text):
+            assert (page.parent / link).exists(), f"{page}: {link}"
+        for name in re.findall(r"`([\w/]+\.py)`", text):
+            assert (page.parent / name).exists() or (ROOT / name).exists(), f"{page}: {name}"
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +304,7 @@ def order_matters():
 def test_a_task_has_its_known_answer(order_matters, task, model):
     (trial,) = (t for t in order_matters.TRIALS if (t.name, t.model) == (task, model))
     accuracy, _ = order_matters.run(trial, seed=0)
-    assert order_matters.verdict(accuracy) == trial.expected
+    assert order_matters.outcome(accuracy) == trial.expected
 
 
 def test_every_architecture_has_a_task_that_it_solves_and_one_that_it_cannot(order_matters):
@@ -232,12 +314,12 @@ def test_every_architecture_has_a_task_that_it_solves_and_one_that_it_cannot(ord
     assert len(answers) == 2 * len(models)
 
 
-@pytest.mark.parametrize(("accuracy", "said"), [(1.0, "solves it"), (0.52, "stays at chance"), (0.75, "neither")])
-def test_an_accuracy_between_chance_and_right_is_neither(order_matters, accuracy, said):
-    assert order_matters.verdict(accuracy) == said
+@pytest.mark.parametrize(("accuracy", "expected"), [(1.0, "solves it"), (0.52, "stays at chance"), (0.75, "neither")])
+def test_an_accuracy_between_chance_and_right_is_neither(order_matters, accuracy, expected):
+    assert order_matters.outcome(accuracy) == expected
 
 
 def test_real_reviews_from_an_archive(imdb_archive):
-    result = run("lstm.py", "--data", str(imdb_archive), "--reviews", "200", "--epochs", "1")
+    result = run("demos/lstm.py", "--data", str(imdb_archive), "--reviews", "200", "--epochs", "1")
     assert result.returncode == 0, result.stderr
-    assert "accuracy on 200 other reviews of IMDB" in result.stdout
+    assert "test accuracy on 200 reviews of IMDB" in result.stdout

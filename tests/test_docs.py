@@ -56,7 +56,13 @@ def test_the_figures_about_the_code_itself_are_right():
 
 
 def test_every_file_that_the_documents_name_exists():
-    for document in ("README.md", "CONTRIBUTING.md", "demos/README.md", "demos/what_we_found.md"):
+    for document in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "demos/README.md",
+        "experiments/what_we_found.md",
+        "experiments/README.md",
+    ):
         text = (ROOT / document).read_text(encoding="utf-8")
         for name in re.findall(r"`([\w/]+\.py)`", text):
             if "yours" not in name:
