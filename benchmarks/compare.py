@@ -76,7 +76,7 @@ BODIES: dict[str, Callable[[Size], list[Layer]]] = {
     "bidirectional": lambda s: [Bidirectional(LSTM(s.hidden))],
     "cnn-lstm": lambda s: [Conv1D(s.filters, s.width, activation="relu"), MaxPooling1D(2), LSTM(s.hidden)],
 }
-"""What stands between the Embedding and the last Dense."""
+"""The layers between the Embedding and the last Dense."""
 
 RATE, RHO, EPSILON = 1e-3, 0.9, 1e-7
 
@@ -87,7 +87,7 @@ Train = Callable[[list[Any]], float]
 """Train on some batches, as the framework's ``prepare`` left them; give the mean loss, taken before each step."""
 
 Start = tuple[Callable[[list[Batch]], list[Any]], Train]
-"""What stands ready for a model: ``prepare``, whose time does not count, and ``train``, whose time does."""
+"""What is prepared for a model: ``prepare``, which is not timed, and ``train``, which is."""
 
 
 def make_model(name: str, size: Size) -> Sequential:
@@ -432,7 +432,7 @@ class Worker:
             self.pipe.send(question)
             return self.pipe.recv()
         except (EOFError, BrokenPipeError) as error:
-            raise RuntimeError(f"{self.name}: its process ended; what it said stands above") from error
+            raise RuntimeError(f"{self.name}: its process ended; see its output above") from error
 
     def stop(self) -> None:
         """End the process."""
@@ -487,7 +487,7 @@ def load(data: str | None, reviews: int, size: Size) -> tuple[list[Array], Array
 
 
 def passes(x: list[Array], y: Array, size: Size, number: int) -> tuple[list[Batch], list[Batch]]:
-    """Make the batches of one pass, mixed as minilstm does, and FEW of them that stand for all.
+    """Make the batches of one pass, mixed as minilstm does, and FEW of them as a sample.
 
     The few are the middles of as many equal parts, from the shortest reviews to the longest.
     """
@@ -692,7 +692,7 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent, metavar="FOLDER",
-        help="where to write results.md and results.png (default: beside this file)",
+        help="where to write results.md and results.png (default: the folder of this script)",
     )  # fmt: skip
     return parser
 

@@ -63,7 +63,7 @@ def text(s: Size, B: int) -> tuple[Array, Array]:
 
 
 def words(s: Size, B: int) -> tuple[int, Array]:
-    """Count the distinct words, N, and tell which one stands where: (B, T), -1 behind the end."""
+    """Count the distinct words, N, and which of them is at each position: (B, T), -1 after the end."""
     ids, index = kernels.distinct(*text(s, B), s.V)
     return len(ids), index
 

@@ -5,7 +5,7 @@
     (3) uniform          E uniform in ±0.05, Keras's start for embeddings
 
 An LSTM's U (H, 4H) gets orthonormal rows: h U is exactly as long as h, and dz Uᵀ is never longer than dz, so at the
-start U cannot make a gradient explode. It can make it fade; against that stands the cell, (3') in ``layers/lstm.py``.
+start U cannot make a gradient explode. It can make it fade; the cell prevents that, (3') in ``layers/lstm.py``.
 All draw in float64 and round once: one seed gives one start, whatever the dtype.
 """
 

@@ -26,12 +26,12 @@ ROOMS = {  # what belongs to it, and what it may import besides itself
 }
 LAZILY = {"upper floor": ["runs"], "fast, in one word": ["fast"], "data": ["fast"]}  # save and load; choosing a twin
 
-BUDGETS = {  # lines that are not blank, docstrings and comments included
-    "the lesson": (["ground floor", "upper floor"], 2050),
-    "fast": (["fast", "fast, in one word"], 1400),
-    "data": (["data"], 1800),
-    "runs": (["runs", "callbacks"], 1200),
-    "tools": (["tools", "arguments"], 2000),
+BUDGETS = {  # all lines of Python: the limit, and how many there are where a room is over it; that may only go down
+    "the lesson": (["ground floor", "upper floor"], 2200, 2655),
+    "fast": (["fast", "fast, in one word"], 1400, 1562),
+    "data": (["data"], 1800, None),
+    "runs": (["runs", "callbacks"], 1200, None),
+    "tools": (["tools", "arguments"], 2000, None),
 }
 
 
@@ -48,8 +48,8 @@ def room_of(file):
 
 
 def lines(paths):
-    """Count the lines that are not blank."""
-    return sum(bool(line.strip()) for path in paths for line in path.read_text(encoding="utf-8").splitlines())
+    """Count the lines, blank ones too."""
+    return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
 
 
 def imports(file, path):
@@ -90,7 +90,7 @@ def test_no_files_import_each_other_in_a_circle():
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_a_room_keeps_to_its_budget(budget):
-    rooms, limit = BUDGETS[budget]
+    rooms, limit, now = BUDGETS[budget]
     inside = {file: path for file, path in files().items() if room_of(file) in rooms}
     counts = {file: lines([path]) for file, path in inside.items()}
     table = "\n".join(f"{n:6}  {file}" for file, n in sorted(counts.items(), key=lambda item: -item[1]))

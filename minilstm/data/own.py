@@ -2,7 +2,7 @@
 
 ======================  ===============================================================================
 a ``.csv`` file         a head that names the columns, then a row for each text; a text that holds
-                        commas, quotes or line ends stands in double quotes, a quote in it is doubled
+                        commas, quotes or line ends is in double quotes, a quote in it is doubled
 a ``.tsv`` file         the same with tabs in place of commas
 a ``.jsonl`` file       an object a line: ``{"text": "It was superb.", "label": "positive"}``
 a folder                one sub-folder for each label, named as the label, with a ``.txt`` file a text
@@ -23,7 +23,7 @@ FORMATS = "a .csv, .tsv or .jsonl file, or a folder with one sub-folder of .txt 
 
 
 class Row(NamedTuple):
-    """A text, its label, and where they stand, such as "reviews.csv:17"."""
+    """A text, its label, and where they are, such as "reviews.csv:17"."""
 
     text: str
     label: str

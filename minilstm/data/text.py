@@ -53,7 +53,7 @@ class Tokenizer:
         filters: each of these characters ends a word and is dropped. The apostrophe is not among them, and
             ``<br />`` leaves the word "br" behind.
         lower: turn the texts to lower case first.
-        split: what stands between two words.
+        split: the separator between two words.
         oov_token: a word that stands for all unknown ones ("out of vocabulary") and takes id 1. With None,
             unknown words are left out.
 

@@ -30,7 +30,7 @@ from minilstm.data.files import replace_file
 from minilstm.version import __version__
 
 FORMAT = 1  # goes up when this version could not read what a later one writes
-MARK = rb"{\"sha256\":\""  # what stands before the checksum, as it looks in a string within JSON
+MARK = rb"{\"sha256\":\""  # what precedes the checksum, as it looks in a string within JSON
 ZEROS = b"0" * 64
 REMEDY = "expected a file that minilstm saved; take another copy, or save it again"
 
@@ -106,7 +106,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
 
 
 def regular(path: str | os.PathLike[str]) -> Path:
-    """Return the path, or raise a ValueError where a folder or device stands there."""
+    """Return the path, or raise a ValueError where it is a folder or a device."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path is {path!r}, expected the name of a file")
     path = Path(path)

@@ -16,7 +16,7 @@ from minilstm.runs.callbacks import CallbackList
 
 @dataclass
 class Run:
-    """A run of ``fit``: what it works on, and where it stands."""
+    """A run of ``fit``: what it works on, and how far it has got."""
 
     model: Any  # a Sequential
     data: Samples

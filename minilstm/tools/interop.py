@@ -1,6 +1,6 @@
 """Weights to and from PyTorch and Keras, as NumPy arrays: neither framework needs to be installed.
 
-Gates stand in the order i, f, g, o in all three, so nothing is shuffled. What differs is the shape:
+The gates are in the order i, f, g, o in all three, so nothing is shuffled. What differs is the shape:
 
 ======================  ==================  ================  ==============================
 parameter               here                Keras             PyTorch
@@ -74,7 +74,7 @@ def from_torch(layer: Layer, state: Mapping[str, Any], prefix: str = "", level: 
     Args:
         layer: an Embedding, LSTM, Bidirectional, Conv1D or Dense.
         state: arrays by name; CPU tensors serve as well.
-        prefix: what stands in front of the names, such as "encoder.lstm.", with the dot.
+        prefix: the prefix of the names, such as "encoder.lstm.", with the dot.
         level: which one of the LSTMs that PyTorch stacked, from 0 at the bottom.
 
     Raises:
