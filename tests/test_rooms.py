@@ -95,7 +95,9 @@ def test_a_room_keeps_to_its_budget(budget):
     counts = {file: lines([path]) for file, path in inside.items()}
     table = "\n".join(f"{n:6}  {file}" for file, n in sorted(counts.items(), key=lambda item: -item[1]))
     total, allowed = sum(counts.values()), now or limit
-    assert total <= allowed, f"{budget} has {total} lines, {allowed} are allowed (limit {limit}); take some out\n{table}"
+    assert total <= allowed, (
+        f"{budget} has {total} lines, {allowed} are allowed (limit {limit}); take some out\n{table}"
+    )
     assert now is None or total == now > limit, f"{budget} has {total} lines: lower the {now} in BUDGETS to it"
 
 
