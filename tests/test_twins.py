@@ -199,9 +199,10 @@ def test_initial_state_and_all_three_outputs_of_the_lstm(dtype, lengths, seed):
     def numbers(*shape):
         return rng.standard_normal(shape).astype(dtype)
 
+    masks = [(1, 1), (1, 2 * numbers(B, H)), (numbers(B, 1, D), 1)][seed % 3]
     arguments = numbers(B, T, D), *layer.params.values(), numbers(B, H), numbers(B, H), np.array(lengths)
-    outputs, cache = lstm.lstm_forward(*arguments)
-    outputs_twin, cache_twin = fast_lstm.lstm_forward(*arguments)
+    outputs, cache = lstm.lstm_forward(*arguments, masks=masks)
+    outputs_twin, cache_twin = fast_lstm.lstm_forward(*arguments, masks=masks)
     for what, got, expected in zip(("y", "h", "c"), outputs_twin, outputs, strict=True):
         assert_alike(got, expected, dtype, what)
     upstream = numbers(B, T, H), numbers(B, H), numbers(B, H)

@@ -92,7 +92,7 @@ def lstm_backward(dy: Array | None, dh_T: Array, dc_T: Array, cache: FastLSTMCac
     dy = np.empty((B, 0, H), U.dtype) if dy is None else dy  # (B, T, H) or no steps
     dy = np.ascontiguousarray(dy.swapaxes(0, 1))  # (T, B, H)
     hides = not isinstance(m_x, int)
-    h = h * m_h if hides else h  # (T+1, B, H), what the gates saw
+    h = h * m_h if (m_h != 1).any() else h  # (T+1, B, H), what the gates saw
     dW, dU, db = np.zeros_like(W), np.zeros_like(U), np.zeros_like(U[0])  # (D, 4H), (H, 4H), (4H,)
     dtable, dP = np.empty_like(table), np.zeros((0 if words is None else len(table), 4 * H), U.dtype)  # (N, D), (N, 4H)
 

@@ -33,14 +33,8 @@ RECORDS = importlib.resources.files(__package__).joinpath("verified.json")
 PACKAGE = "minilstm"
 NOT_LESSON = tuple(f"{PACKAGE}.{room}" for room in ("fast", "tools", "runs"))
 OTHERS = {"numpy", "typing", *sys.stdlib_module_names}  # packages that are not followed
-IGNORED = (
-    "annotation",
-    "returns",
-    "type_comment",
-    "type_params",
-    "kind",
-    "ctx",
-)  # fields without effect, or of one version
+# fields of syntax trees that have no effect on a run, or that only some versions of Python have
+IGNORED = ("annotation", "returns", "type_comment", "type_params", "kind", "ctx")
 CONSTANTS = (bool, int, float, str, bytes, tuple, list, dict)
 
 
