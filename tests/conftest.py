@@ -4,6 +4,7 @@ Hypothesis draws the same examples in every run ("ordinary"), or many fresh ones
 """
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ settings.register_profile("ordinary", max_examples=25, derandomize=True, deadlin
 settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.register_profile("scheduled", max_examples=500, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ordinary"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell; some tests press Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
