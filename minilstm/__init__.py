@@ -11,7 +11,6 @@ Every forward and backward pass is written by hand in NumPy and checked. Read th
     layers/bidirectional.py   two of them, in both directions
     layers/dense.py           vectors become a prediction
     layers/flatten.py         steps laid end to end
-    layers/activation.py      a nonlinearity alone
     layers/windows.py         the geometry of windows over time
     layers/conv1d.py          short phrases, wherever they occur
     layers/pooling.py         the largest or the mean of a window

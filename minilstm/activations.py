@@ -14,14 +14,13 @@ Each derivative can be written with the output y alone, so a backward pass does 
 All of them take complex numbers too, for the complex-step check in :mod:`minilstm.gradcheck`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from minilstm.arrays import Array
+from minilstm.tools.validate import check_choice
 
 
 def tanh(x: Array) -> Array:
@@ -95,11 +94,9 @@ ACTIVATIONS = {
 def get_activation(name: str | None, symbol: str = "activation", elementwise: bool = False) -> Activation:
     """Find an activation by its Keras name; None means "linear". ``elementwise`` leaves softmax out.
 
-    Raises:
-        ValueError: there is none of that name; the message lists the names that exist.
+    A ValueError for another name lists those that exist.
     """
+    choices = [choice for choice in ACTIVATIONS if not (elementwise and choice == "softmax")]
     name = "linear" if name is None else name
-    if not isinstance(name, str) or name not in ACTIVATIONS or (elementwise and name == "softmax"):
-        choices = [choice for choice in ACTIVATIONS if not (elementwise and choice == "softmax")]
-        raise ValueError(f"{symbol}={name!r} is unknown; choose one of {', '.join(map(repr, choices))}")
+    check_choice(symbol, name, *choices)
     return ACTIVATIONS[name]

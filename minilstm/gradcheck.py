@@ -13,8 +13,7 @@ parts only, no conversion to float (Squire & Trapp 1998). All layers and losses 
 
 Layers have many outputs, so f is their sum weighted at random, f = Σ dy ⊙ y. A plain sum would hide bugs: it
 cannot tell one output from another. The error is the worst over all entries of an array, relative to its largest
-gradient. Everything runs in float64. What is checked is what you read: a layer runs as it is written. The twins in
-``fast/`` are compared with it in ``tests/test_twins.py``.
+gradient. Everything runs in float64, and a layer runs as it is written; ``tests/test_twins.py`` compares its twin.
 
 **Kinks.** ReLU and max have no derivative at their kinks. Where the slopes on the two sides of x differ, (2) is
 meaningless; such entries are counted and left out of it. (1) compares real parts, stays on one side, and counts.
@@ -26,8 +25,6 @@ Check a layer of your own::
     assert report.ok, report
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -35,10 +32,10 @@ from typing import Any
 import numpy as np
 
 from minilstm.arrays import Array, Arrays, Lengths
-from minilstm.layers.base import Layer, check_same
+from minilstm.layers.base import Layer
 from minilstm.losses import Loss
-from minilstm.tools.report import CENTRAL_LIMIT, COMPLEX_LIMIT, Check, Report, wrong_place
-from minilstm.tools.validate import as_array
+from minilstm.tools.report import Report, check_of
+from minilstm.tools.validate import as_float64, check_layer_and_array, check_same
 
 
 def compare(
@@ -54,47 +51,30 @@ def compare(
     Args:
         what: the name in the table.
         f: from float64 or complex128 arrays to one number; it must not change them, nor depend on chance.
-        arrays: where to take the derivatives.
-        grads: by the same names. None stands for arrays without a gradient, which are left out.
+        arrays: where to take the derivatives. Cost: three calls of f for each number in them.
+        grads: by the same names; arrays of integers need none.
         complex_step: False leaves (1) out.
         gates: for an array whose last axis holds one part for each gate, their names.
-
-    Cost: three calls of f for each number in ``arrays``.
     """
     checks = []
-    for name, a in arrays.items():
-        if a.dtype.kind != "f":
-            continue
-        if grads[name].shape != a.shape:
-            raise ValueError(f"{what}: the gradient of {name} has shape {grads[name].shape}, expected {a.shape}")
+    for name in [name for name, a in arrays.items() if a.dtype.kind == "f"]:
         central, kinks = _central(f, arrays, name)
         exact = _complex_step(what, f, arrays, name) if complex_step else None
-        by_complex_step = None if exact is None else _worst(grads[name], exact)
-        by_differences = _worst(grads[name][~kinks], central[~kinks])
-        right = np.where(kinks, grads[name], central) if exact is None else exact
-        limit = CENTRAL_LIMIT if exact is None else COMPLEX_LIMIT
-        place = wrong_place(grads[name], right, limit, gates.get(name, ()))
-        largest = float(np.max(np.abs(grads[name]), initial=0))
-        checks.append(Check(name, a.size, largest, by_complex_step, by_differences, int(kinks.sum()), place))
+        checks.append(check_of(name, grads[name], exact, central, kinks, gates.get(name, ())))
     return Report(what, checks)
-
-
-def _worst(got: Array, expected: Array) -> float:
-    """Compute the largest difference relative to the largest number expected."""
-    return float(np.max(np.abs(got - expected), initial=0) / (np.max(np.abs(expected), initial=0) or 1))
 
 
 def _complex_step(what: str, f: Callable[[Arrays], Any], arrays: Arrays, name: str) -> Array:
     """Equation (1) for every entry of ``arrays[name]``."""
     h, probe = 1e-30, {k: a.astype(np.complex128) if a.dtype.kind == "f" else a for k, a in arrays.items()}
     slope = np.empty(arrays[name].shape)
-    for at in np.ndindex(slope.shape):
-        probe[name][at] += 1j * h
+    for index in np.ndindex(slope.shape):
+        probe[name][index] += 1j * h
         try:
-            slope[at] = np.imag(f(probe)) / h
+            slope[index] = np.imag(f(probe)) / h
         except TypeError as error:
             raise TypeError(f"{what} takes no complex numbers ({error}); check it with complex_step=False") from error
-        probe[name][at] = arrays[name][at]
+        probe[name][index] = arrays[name][index]
     return slope
 
 
@@ -104,14 +84,14 @@ def _central(f: Callable[[Arrays], Any], arrays: Arrays, name: str) -> tuple[Arr
     here = f(probe)
     if f(probe) != here:
         raise ValueError("forward gives another result the second time: it keeps state, or draws from another rng")
-    left, right = np.empty(arrays[name].shape), np.empty(arrays[name].shape)
-    for at in np.ndindex(left.shape):
-        x = arrays[name][at]
-        probe[name][at] = x + h
-        right[at] = (f(probe) - here) / h
-        probe[name][at] = x - h
-        left[at] = (here - f(probe)) / h
-        probe[name][at] = x
+    left, right = np.empty((2, *arrays[name].shape))
+    for index in np.ndindex(left.shape):
+        x = arrays[name][index]
+        probe[name][index] = x + h
+        right[index] = (f(probe) - here) / h
+        probe[name][index] = x - h
+        left[index] = (here - f(probe)) / h
+        probe[name][index] = x
     slope = (left + right) / 2
     # on a smooth function the one-sided slopes differ by h f''; 100 h allows for a large f''
     kinks = np.abs(right - left) > 100 * h * np.max(np.abs(slope), initial=0)
@@ -129,8 +109,7 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, complex_step: b
         lengths: (B,), to check a batch with padding; worth it.
         complex_step: False for a layer that is not complex-safe.
     """
-    if not isinstance(layer, Layer) or not isinstance(x, np.ndarray):
-        raise TypeError(f"check_layer takes a Layer and an array, got {layer!r} and a {type(x).__name__}")
+    check_layer_and_array(layer, Layer, x)
     what = f"{layer!r}, padded" if lengths is not None else repr(layer)
     layer = copy.deepcopy(layer)
     rng = np.random.default_rng(0)
@@ -146,9 +125,8 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, complex_step: b
 
     arrays = {"x": x, **params}
     y, cache = forward(arrays)
-    dy = tuple(rng.standard_normal(part.shape) for part in y)
-    upstream: Any = dy if len(dy) > 1 else dy[0]
-    dx, grads = layer.backward(upstream, cache)
+    dy: Any = tuple(rng.standard_normal(part.shape) for part in y)
+    dx, grads = layer.backward(dy if len(dy) > 1 else dy[0], cache)
     check_same(f"{what}: grads", params, grads)
 
     def f(arrays: Arrays) -> Any:
@@ -163,10 +141,7 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, complex_step: b
 
 def check_loss(loss: Loss, p: Array, y: Array) -> Report:
     """Check the gradient of ``loss`` with respect to the predictions p (B, K), given the truth y (B, K)."""
-    p, y = as_array("p", p), as_array("y", y)  # (B, K) each
-    if p.dtype.kind not in "fiub" or y.dtype.kind not in "fiub":
-        raise TypeError(f"p is {p.dtype} and y {y.dtype}, expected numbers")
-    p, y = p.astype(np.float64), y.astype(np.float64)
+    p, y = as_float64("p", p), as_float64("y", y)  # (B, K) each
     return compare(type(loss).__name__, lambda a: loss.forward(a["p"], y), {"p": p}, {"p": loss.backward(p, y)})
 
 

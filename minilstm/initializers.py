@@ -9,7 +9,7 @@ start U cannot make a gradient explode. It can make it fade; the cell prevents t
 All draw in float64 and round once: one seed gives one start, whatever the dtype.
 """
 
-from __future__ import annotations
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,10 @@ import numpy.typing as npt
 from minilstm.arrays import Array
 
 
-def glorot_uniform(
-    rng: np.random.Generator, fan_in: int, fan_out: int, shape: tuple[int, ...], dtype: npt.DTypeLike
-) -> Array:
+def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """(1), a compromise: variance 1/fan_in would keep the size of activations, 1/fan_out that of gradients."""
-    a = np.sqrt(6.0 / (fan_in + fan_out))
+    *taps, fan_in, fan_out = shape  # of a convolution, each of its K taps adds to both
+    a = np.sqrt(6.0 / (math.prod(taps) * (fan_in + fan_out)))
     return rng.uniform(-a, a, shape).astype(dtype)
 
 

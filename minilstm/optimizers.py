@@ -12,69 +12,62 @@ Defaults and the places of ε are Keras's.
 all gradients together is above ``global_clipnorm``, all are scaled down to it, which keeps their direction.
 """
 
-from __future__ import annotations
-
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
 
 import numpy as np
 
 from minilstm.arrays import Array, Arrays
-from minilstm.layers.base import check_arrays, check_same
-from minilstm.tools.validate import by_name, check_number
+from minilstm.tools.hints import Hinted
+from minilstm.tools.validate import alias, by_name, check_gradients, check_settings
 
 
-class Optimizer:
+@dataclass(eq=False)
+class Optimizer(metaclass=Hinted):
     """Base class of all optimisers.
 
-    Args:
+    Attributes:
         learning_rate: η, the size of a step.
         global_clipnorm: the largest norm that the gradient may have, or None for no limit.
-
-    Attributes:
         iterations: t, the number of steps made.
-        state: what is carried from step to step, such as ``{"v": {"lstm.W": ..., ...}}``.
-
-    Raises:
-        ValueError: η or ``global_clipnorm`` not above 0.
+        state: what is carried from step to step, by the names in ``slots``, such as ``{"v": {"lstm.W": ..., ...}}``.
     """
 
-    slots: tuple[str, ...] = ()
+    learning_rate: float
+    global_clipnorm: float | None = field(default=None, kw_only=True)
+    slots: ClassVar[tuple[str, ...]] = ()
+    lr = alias("learning_rate")  # its older name in Keras
 
-    def __init__(self, learning_rate: float, global_clipnorm: float | None = None) -> None:
-        self.learning_rate = check_number("learning_rate", learning_rate)
-        self.global_clipnorm = None if global_clipnorm is None else check_number("global_clipnorm", global_clipnorm)
+    def __post_init__(self) -> None:
+        vars(self).update(check_settings(vars(self)))
         self.iterations = 0
         self.state: dict[str, Arrays] = {slot: {} for slot in self.slots}
 
-    def fresh(self) -> Optimizer:
+    def fresh(self) -> Self:
         """Copy the settings without the state, so that two models never share one."""
         other = copy.copy(self)
-        other.iterations, other.state = 0, {slot: {} for slot in self.slots}
+        other.__post_init__()
         return other
 
     def norm(self, grads: Mapping[str, Array]) -> float:
-        """Compute the length of all gradients laid end to end."""
-        return global_norm(grads.values())
+        """Compute the length of all gradients laid end to end; where a sum overflows in their dtype, in float64."""
+        total = 0.0
+        for g in grads.values():
+            square = float(np.vdot(g, g))
+            total += square if math.isfinite(square) else float(np.sum(np.square(g, dtype=np.float64)))
+        return math.sqrt(total)
 
     def step(self, params: Arrays, grads: Mapping[str, Array], norm: float | None = None) -> None:
         """Move every parameter, in place, by its gradient of the same name, whose ``norm`` may be known already."""
-        self.check(params, grads)
+        check_gradients(params, grads)
         scale = self.clip(grads, norm)
         self.iterations += 1
         for name, p in params.items():
             slots = [self.state[slot].setdefault(name, np.zeros_like(p)) for slot in self.slots]
             self.update(p, grads[name] * scale if scale < 1 else grads[name], *slots)
-
-    def check(self, params: Arrays, grads: Mapping[str, Array]) -> None:
-        """Raise a TypeError or a ValueError unless each parameter has a gradient of its shape and dtype."""
-        check_same("grads", params, grads)
-        for name, p in params.items():
-            if p.dtype.kind not in "fc":
-                raise TypeError(f"{name} is {p.dtype}, expected floating-point numbers; convert it with astype")
-        for dtype in {p.dtype for p in params.values()}:
-            check_arrays("gradients", dtype, **{n: (grads[n], p.shape) for n, p in params.items() if p.dtype == dtype})
 
     def clip(self, grads: Mapping[str, Array], norm: float | None) -> float:
         """Compute the factor, at most 1, that brings the norm down to ``global_clipnorm``."""
@@ -87,29 +80,14 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__}.update is missing: it moves p and its slots in place")
 
 
-def global_norm(grads: Iterable[Array]) -> float:
-    """Compute the length of all gradients laid end to end; where a sum overflows in their dtype, in float64."""
-    total = 0.0
-    for g in grads:
-        square = float(np.vdot(g, g))
-        total += square if math.isfinite(square) else float(np.sum(np.square(g, dtype=np.float64)))
-    return math.sqrt(total)
-
-
+@dataclass(eq=False)
 class SGD(Optimizer):
     """(1): stochastic gradient descent, with momentum μ if wanted."""
 
-    slots = ("m",)
-
-    def __init__(
-        self,
-        learning_rate: float = 0.01,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        global_clipnorm: float | None = None,
-    ) -> None:
-        super().__init__(learning_rate, global_clipnorm)
-        self.momentum, self.nesterov = check_number("momentum", momentum, 0, 1, inclusive=True), nesterov
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+    slots: ClassVar[tuple[str, ...]] = ("m",)
 
     def update(self, p: Array, g: Array, *slots: Array) -> None:
         """Make one step of (1)."""
@@ -119,20 +97,14 @@ class SGD(Optimizer):
         p += self.momentum * m - self.learning_rate * g if self.nesterov else m
 
 
+@dataclass(eq=False)
 class RMSprop(Optimizer):
     """(2): every number gets a step of its own size, from the running mean of its squared gradient."""
 
-    slots = ("v",)
-
-    def __init__(
-        self,
-        learning_rate: float = 0.001,
-        rho: float = 0.9,
-        epsilon: float = 1e-7,
-        global_clipnorm: float | None = None,
-    ) -> None:
-        super().__init__(learning_rate, global_clipnorm)
-        self.rho, self.epsilon = check_number("rho", rho, 0, 1, inclusive=True), check_number("epsilon", epsilon)
+    learning_rate: float = 0.001
+    rho: float = 0.9
+    epsilon: float = 1e-7
+    slots: ClassVar[tuple[str, ...]] = ("v",)
 
     def update(self, p: Array, g: Array, *slots: Array) -> None:
         """Make one step of (2)."""
@@ -142,23 +114,15 @@ class RMSprop(Optimizer):
         p -= self.learning_rate * g / np.sqrt(v + self.epsilon)
 
 
+@dataclass(eq=False)
 class Adam(Optimizer):
     """(3): as RMSprop, with the running mean of the gradient too, and both corrected for having started at 0."""
 
-    slots = ("m", "v")
-
-    def __init__(
-        self,
-        learning_rate: float = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        global_clipnorm: float | None = None,
-    ) -> None:
-        super().__init__(learning_rate, global_clipnorm)
-        self.beta_1 = check_number("beta_1", beta_1, 0, 1, inclusive=True)
-        self.beta_2 = check_number("beta_2", beta_2, 0, 1, inclusive=True)
-        self.epsilon = check_number("epsilon", epsilon)
+    learning_rate: float = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    slots: ClassVar[tuple[str, ...]] = ("m", "v")
 
     def update(self, p: Array, g: Array, *slots: Array) -> None:
         """Make one step of (3)."""

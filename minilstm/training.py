@@ -10,40 +10,38 @@ chain rule, and all there is to "backpropagation". A step of training, for one b
     grads = backward(layers, dp, caches)       and seen from every weight
     optimizer.step(params, grads)
 
-Where the loss or a gradient is not finite, the step is not made; :mod:`minilstm.runs.nonfinite` says why.
+The gradients of a layer with ``trainable = False`` are left out of the step. Where the loss or a gradient is not
+finite, the step is not made; :mod:`minilstm.runs.nonfinite` says why.
 
 **The plan.** Each call of ``fit``, ``evaluate`` and ``predict`` chooses once what runs: for each layer either the layer
 as it is written, or its twin in ``fast/``, which computes the same faster.
 
-**Shards.** The rows of a batch do not meet before their gradients are added up. So a batch is processed in shards of
-16 rows or more, which threads can share, and the gradients of the shards are summed.
+**Shards.** The rows of a batch do not meet before their gradients are added up. So a batch is processed in shards,
+which threads can share, and the gradients of the shards are summed.
 
-The loss and accuracy shown during training are means over the steps of the epoch: taken while the weights still moved,
-and with dropout on; ``val_loss`` and ``val_accuracy`` are taken at its end, without. ``grad_norm`` is the mean length
-of the gradient, before clipping.
+The loss and accuracy shown during training are means over the steps of the epoch, taken while the weights still moved,
+and with dropout; ``val_loss`` and ``val_accuracy`` are taken at its end, without. ``grad_norm`` is the mean norm of the
+gradient, before clipping.
 """
 
-from __future__ import annotations
-
 import math
-import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from minilstm.arrays import Array, Arrays, Lengths, Rng
-from minilstm.data.batching import batches, shards
-from minilstm.data.inputs import Samples, check_labels, split_off, take_validation
+from minilstm.data.batching import Shard, add_shards, batches, shards, tree_sum
+from minilstm.data.inputs import Samples, take, take_both
 from minilstm.fast import Map, Plan, choose_plan
 from minilstm.layers.base import Layer
 from minilstm.losses import Loss
-from minilstm.optimizers import Optimizer
 from minilstm.runs.callbacks import CallbackList, History, Progress
 from minilstm.runs.nonfinite import NotFiniteError, explain
 from minilstm.runs.run import Run
-from minilstm.tools.validate import check_positive
+from minilstm.tools.hints import refuse
+from minilstm.tools.validate import check_compiled, check_positive, check_stackable
 
 
 def forward(
@@ -63,30 +61,13 @@ def backward(layers: Sequence[Any], dy: Any, caches: Sequence[Any]) -> dict[str,
     grads: dict[str, Any] = {}
     for layer, cache in zip(reversed(layers), reversed(caches), strict=True):
         dy, layer_grads = layer.backward(dy, cache)  # the chain rule: dx of this layer is dy of the one before
-        for name, g in layer_grads.items():
-            grads[f"{layer.name}.{name}"] = g
+        grads |= {f"{layer.name}.{name}": g for name, g in layer_grads.items()}
     return grads
 
 
 def parameters(layers: Iterable[Layer]) -> Arrays:
     """Collect all parameters by layer and name, such as ``"lstm.W"``."""
     return {f"{layer.name}.{name}": p for layer in layers for name, p in layer.params.items()}
-
-
-def tree_sum(parts: Sequence[Any], add: Callable[[Any, Any], Any] = operator.add) -> Any:
-    """Add up what the shards give, in the order of a binary tree: 0 + 1, 2 + 3, ..., then their sums, and so on.
-
-    Rounding depends on the order, so it is fixed: whoever adds a branch of the tree, the sum is the same bit for bit.
-    """
-    while len(parts) > 1:
-        pairs = [parts[n : n + 2] for n in range(0, len(parts), 2)]
-        parts = [add(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
-    return parts[0]
-
-
-def add_shards(one: tuple[Array, Any], other: tuple[Array, Any]) -> tuple[Array, dict[str, Any]]:
-    """Add the sums and the gradients of two shards."""
-    return one[0] + other[0], {name: g + other[1][name] for name, g in one[1].items()}
 
 
 def fit(
@@ -100,35 +81,29 @@ def fit(
     validation_split: float = 0.0,
     validation_data: tuple[Any, Any] | None = None,
     shuffle: bool = True,
+    **_unknown: Any,
 ) -> History:
-    """Train ``model`` on samples x and labels y; neither is changed. Return the numbers of every epoch.
+    """Train a compiled model on samples x and labels y; neither is changed. Return the numbers of every epoch.
 
     Args:
-        model: a compiled model.
+        model: the model, which "model.fit(x, y)" passes by itself.
         x: a list of texts as token ids of any length, or an array; see :class:`minilstm.data.inputs.Samples`.
         y: N labels, 0 or 1; or an array (N, K).
         batch_size: B, samples for one step.
-        epochs: how often all samples are gone through.
+        epochs: passes over all samples.
         verbose: 0 silent, 1 a bar and a line an epoch, 2 only the line.
         callbacks: see :mod:`minilstm.runs.callbacks`.
         validation_split: the fraction of samples, taken from the end, to hold out as validation data.
         validation_data: ``(x, y)`` to evaluate after each epoch.
         shuffle: False keeps the samples in the order given.
 
-    Raises:
-        TypeError: see :class:`minilstm.data.inputs.Samples` and :func:`minilstm.data.inputs.check_labels`.
-        ValueError: likewise; also a model that is not compiled.
-        NotFiniteError: loss or gradient became NaN or infinite. A ValueError; the weights are those before that step.
+    For errors see :mod:`minilstm.data.inputs`. Where loss or gradient become NaN or infinite, a NotFiniteError (a
+    ValueError) says where; the weights are those before that step.
     """
+    refuse("fit", _unknown)
     loss, optimizer = check_compiled(model)
-    check_positive("fit", batch_size=batch_size, epochs=epochs)
-    batch_size, epochs = int(batch_size), int(epochs)  # NumPy's own integers may overflow
-    if validation_data is None and validation_split:
-        (x, y), validation_data = split_off(x, y, validation_split)
-    data, y = take(model, loss, x, y)
-    held_out = None
-    if validation_data is not None:
-        held_out = take_validation(model.layers, model.shapes[-1], model.dtype, loss, validation_data)
+    batch_size, epochs = check_positive("fit", batch_size=batch_size, epochs=epochs)
+    (data, y), held_out = take_both(model, loss, x, y, validation_split, validation_data)
     model.history = history = History()
     params = {"epochs": epochs, "steps": math.ceil(len(data) / batch_size), "verbose": verbose}
     call = CallbackList(history, callbacks, Progress(verbose) if verbose else None, model, params)
@@ -159,35 +134,12 @@ def fit(
     return history
 
 
-def take(model: Any, loss: Loss, x: Any, y: Any) -> tuple[Samples, Array]:
-    """Take samples x and labels y from the user, and build the model for them if it is not built yet."""
-    data = Samples(model.layers, model.dtype, x)
-    model.build(data.shape_in)
-    return data, check_labels(model.shapes[-1], model.dtype, loss, y, len(data))
-
-
-def check_compiled(model: Any) -> tuple[Loss, Optimizer]:
-    """Return loss and optimiser, or raise a ValueError where the model has none."""
-    if model.loss is None or model.optimizer is None:
-        raise ValueError("the model has no loss yet; call model.compile(loss='binary_crossentropy', ...) first")
-    return model.loss, model.optimizer
-
-
-class Shard(NamedTuple):
-    """Some rows of a batch."""
-
-    x: Array  # (B, T) or (B, ...)
-    lengths: Lengths  # (B,) or None
-    y: Array  # (B, K)
-
-
 def train_step(
     plan: Plan, loss: Loss, batch: list[Shard], rng: np.random.Generator, parallel_map: Map = map, context: Any = "fit"
 ) -> tuple[Array, float]:
     """Make one step of training: :func:`sums_of` the batch, (3,), and the norm of the gradient before clipping.
 
-    Raises:
-        NotFiniteError: loss or gradient is not finite. Nothing was moved; the message begins with ``context``.
+    Where one of them is not finite, nothing moves: a NotFiniteError, whose message begins with ``context``.
     """
     B = sum([len(shard.y) for shard in batch])
     seeds = rng.integers(2**63, size=len(batch))  # (shards,), for dropout
@@ -199,10 +151,13 @@ def train_step(
         return sums_of(loss, p, y), backward(plan.runners, dp, caches)
 
     sums, grads = tree_sum(list(parallel_map(work, batch, seeds)), add_shards)  # (3,), and gradients by name
+    params = parameters(layer for layer in plan.layers if layer.trainable)
+    for name in parameters(plan.layers).keys() - params.keys():
+        grads.pop(name, None)
     norm = plan.stepper.norm(grads)
     if not math.isfinite(sums[1] + norm):
         raise NotFiniteError(f"{context}: {explain(plan.layers, plan.optimizer, loss, batch, seeds, grads)}")
-    plan.stepper.step(parameters(plan.layers), grads, norm)
+    plan.stepper.step(params, grads, norm)
     return sums, norm
 
 
@@ -214,20 +169,15 @@ def sums_of(loss: Loss, p: Array, y: Array) -> Array:
 def means(sums: Array, model: Any) -> dict[str, float]:
     """Turn sums (3,), over any number of batches, into loss, and accuracy if it was asked for, a sample."""
     _, loss, accuracy = (sums / sums[0]).tolist()
-    return {"loss": loss, "accuracy": accuracy} if model.metrics else {"loss": loss}
+    return {"loss": loss} | dict.fromkeys(model.metrics, accuracy)
 
 
 def predict(model: Any, x: Any, batch_size: int = 32, verbose: int = 1) -> Array:
-    """Compute the model's outputs (N, K) for samples x, in their order.
-
-    ``verbose=1`` shows a bar where it takes longer than a second. For errors see :class:`minilstm.data.inputs.Samples`.
-    """
+    """Compute the model's outputs (N, K) for samples x, in their order; ``verbose=0`` shows no bar. Errors: ``fit``."""
     check_positive("predict", batch_size=batch_size)
     data = Samples(model.layers, model.dtype, x)
     model.build(data.shape_in)
-    if data.array is None and None in model.shapes[-1]:
-        remedy = "make x one array with pad_sequences, or end the model with an LSTM without return_sequences"
-        raise ValueError(f"predict: the output has a time axis, on which texts differ in length; {remedy}")
+    check_stackable(data.array, model.shapes[-1])
     parts = list(outputs(choose_plan(model.layers), data, batch_size, "predict", verbose))
     order, p = (np.concatenate(part) for part in zip(*parts, strict=True))  # (N,), (N, K), shortest first
     y = np.empty_like(p)  # (N, K)
@@ -238,7 +188,7 @@ def predict(model: Any, x: Any, batch_size: int = 32, verbose: int = 1) -> Array
 def evaluate(model: Any, x: Any, y: Any, batch_size: int = 32, verbose: int = 1) -> list[float]:
     """Compute ``[loss]``, or ``[loss, accuracy]`` if compiled with that metric, over samples x with labels y.
 
-    Always a list, while Keras returns a lone loss as a number. ``verbose`` and errors are those of :func:`predict`.
+    Always a list, while Keras returns a lone loss as a number.
     """
     check_positive("evaluate", batch_size=batch_size)
     loss, _ = check_compiled(model)

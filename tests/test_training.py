@@ -22,8 +22,9 @@ from minilstm import (
     pad_sequences,
 )
 from minilstm.data.batching import batches
+from minilstm.fast import use_numba
 from minilstm.losses import BinaryCrossentropy
-from minilstm.optimizers import SGD, Adam
+from minilstm.optimizers import SGD, Adam, RMSprop
 
 
 def small(seed=0, mask_zero=False, **settings):
@@ -420,3 +421,63 @@ def bad_reviews(x):
 def test_bad_input_is_named_with_what_was_expected_and_what_to_do(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+# What may move
+
+
+def trained(freeze=lambda model: None, **settings):
+    """A small model after two epochs, and its weights before."""
+    model = Sequential([Embedding(9, 3), LSTM(2), Dense(1, "sigmoid")], seed=0)
+    model.compile(RMSprop(**settings), "binary_crossentropy")
+    before = {name: p.copy() for name, p in model.params.items()}
+    freeze(model)
+    model.fit([[1, 2], [3, 4, 5], [8]], [0, 1, 1], epochs=2, verbose=0)
+    return model, before
+
+
+def freeze_first(model):
+    model.layers[0].trainable = False
+
+
+@pytest.mark.parametrize("twins", [True, False])
+def test_a_frozen_layer_does_not_move_and_the_others_do(twins):
+    with use_numba(twins):
+        model, before = trained(freeze_first)
+    assert np.array_equal(model.params["embedding.E"], before["embedding.E"])
+    assert all((model.params[name] != before[name]).any() for name in before if not name.startswith("embedding."))
+    assert not model.optimizer.state["v"].get("embedding.E", np.zeros(1)).any()
+
+
+def test_a_frozen_layer_plays_no_part_in_the_norm_that_is_clipped():
+    model, _ = trained(freeze_first)
+    loose, _ = trained()
+    assert model.history.history["grad_norm"][0] < loose.history.history["grad_norm"][0]
+
+
+def test_a_frozen_model_stays_as_it_is_and_learns_once_it_is_free_again():
+    def freeze(model):
+        model.trainable = False
+
+    model, before = trained(freeze)
+    assert not model.trainable
+    assert all(np.array_equal(model.params[name], p) for name, p in before.items())
+    model.trainable = True
+    model.fit([[1, 2], [3]], [0, 1], verbose=0)
+    assert not any(np.array_equal(model.params[name], p) for name, p in before.items())
+
+
+@pytest.mark.parametrize("attribute", ["lr", "learning_rate"])
+def test_the_learning_rate_can_be_set_after_compiling_by_either_name(attribute):
+    set_later, _ = trained(lambda model: setattr(model.optimizer, attribute, 0.1))
+    given, _ = trained(learning_rate=0.1)
+    assert set_later.optimizer.lr == set_later.optimizer.learning_rate == 0.1
+    assert all(np.array_equal(set_later.params[name], p) for name, p in given.params.items())
+
+
+@pytest.mark.parametrize("name", ["acc", "accuracy"])
+def test_the_accuracy_has_the_name_that_it_was_asked_for(name):
+    model = Sequential([Embedding(9, 3), LSTM(2), Dense(1, "sigmoid")], seed=0)
+    model.compile("adam", metrics=[name])
+    history = model.fit([[1], [2]], [0, 1], validation_data=([[1]], [0]), verbose=0).history
+    assert set(history) == {"loss", name, "val_loss", f"val_{name}", "grad_norm"}

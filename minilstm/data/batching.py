@@ -4,13 +4,13 @@ A batch is padded to its longest text, and every padded step is wasted. So texts
 together: shuffle all, sort within pools of 50 batches, shuffle the batches.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array
+from minilstm.arrays import Array, Lengths
 
 BATCHES_PER_POOL = 50  # sorted by length together: more saves padding, fewer mixes better
 ROWS_PER_SHARD = 16  # at least, and twice as many in batches of 64 rows or more
@@ -47,3 +47,27 @@ def shards(lengths: Array, rows: Array) -> list[Array]:
     rows = rows[np.argsort(-lengths[rows], kind="stable")]  # (B,)
     S = max(1, min(len(rows) // ROWS_PER_SHARD, max(2, len(rows) // (2 * ROWS_PER_SHARD))))
     return [rows[s::S] for s in range(S)]
+
+
+class Shard(NamedTuple):
+    """Some rows of a batch."""
+
+    x: Array  # (B, T) or (B, ...)
+    lengths: Lengths  # (B,) or None
+    y: Array  # (B, K)
+
+
+def tree_sum(parts: Sequence[Any], add: Callable[[Any, Any], Any] = operator.add) -> Any:
+    """Add up what the shards give, in the order of a binary tree: 0 + 1, 2 + 3, ..., then their sums, and so on.
+
+    Rounding depends on the order, so it is fixed: whoever adds a branch of the tree, the sum is the same bit for bit.
+    """
+    while len(parts) > 1:
+        pairs = [parts[n : n + 2] for n in range(0, len(parts), 2)]
+        parts = [add(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+    return parts[0]
+
+
+def add_shards(one: tuple[Array, Any], other: tuple[Array, Any]) -> tuple[Array, dict[str, Any]]:
+    """Add the sums and the gradients of two shards."""
+    return one[0] + other[0], {name: g + other[1][name] for name, g in one[1].items()}

@@ -11,9 +11,8 @@ from minilstm.arrays import Array, Lengths, Shape
 from minilstm.data.batching import pad_batch
 from minilstm.layers import Embedding
 from minilstm.layers.base import Layer
-from minilstm.layers.embedding import check_tokens
 from minilstm.losses import CategoricalCrossentropy, Loss
-from minilstm.tools.validate import as_array, as_finite, as_sequence, check_number
+from minilstm.tools.validate import as_array, as_finite, as_sequence, check_number, check_tokens
 
 
 class Samples:
@@ -160,14 +159,28 @@ def split_off(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any,
     return (x[:cut], y[:cut]), (x[cut:], y[cut:])
 
 
-def take_validation(
-    layers: Sequence[Layer], shape_out: Shape, dtype: np.dtype[Any], loss: Loss, validation_data: Any
-) -> tuple[Samples, Array]:
+def take(model: Any, loss: Loss, x: Any, y: Any) -> tuple[Samples, Array]:
+    """Take samples x and labels y from the user, and build the model for them if it is not built yet."""
+    data = Samples(model.layers, model.dtype, x)
+    model.build(data.shape_in)
+    return data, check_labels(model.shapes[-1], model.dtype, loss, y, len(data))
+
+
+def take_both(
+    model: Any, loss: Loss, x: Any, y: Any, validation_split: float, validation_data: Any
+) -> tuple[tuple[Samples, Array], tuple[Samples, Array] | None]:
+    """Take the training data and, where there is any, the validation data, which may be the end of x and y."""
+    if validation_data is None and validation_split:
+        (x, y), validation_data = split_off(x, y, validation_split)
+    training = take(model, loss, x, y)
+    return training, None if validation_data is None else take_validation(model, loss, validation_data)
+
+
+def take_validation(model: Any, loss: Loss, validation_data: Any) -> tuple[Samples, Array]:
     """Check ``validation_data``, a pair (x, y), as the training data was; errors say which of the two they mean."""
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
         raise TypeError(f"validation_data must be a pair (x, y), got {type(validation_data).__name__}")
     try:
-        samples = Samples(layers, dtype, validation_data[0])
-        return samples, check_labels(shape_out, dtype, loss, validation_data[1], len(samples))
+        return take(model, loss, *validation_data)
     except (ValueError, TypeError) as error:
         raise type(error)(f"validation_data: {error}") from error

@@ -22,12 +22,12 @@ class FastOptimizer:
 
     def norm(self, grads: Mapping[str, Array | RowGradient]) -> float:
         """Compute the length of all gradients laid end to end."""
-        return optimizers.global_norm(g.rows if isinstance(g, RowGradient) else g for g in grads.values())
+        return self.optimizer.norm({n: g.rows if isinstance(g, RowGradient) else g for n, g in grads.items()})
 
     def step(self, params: Arrays, grads: Mapping[str, Array | RowGradient], norm: float) -> None:
         """Move every parameter, in place."""
-        optimizer = self.optimizer
-        optimizer.check(params, {n: params[n] if isinstance(g, RowGradient) else g for n, g in grads.items()})
+        optimizer, dense = self.optimizer, {n: g for n, g in grads.items() if not isinstance(g, RowGradient)}
+        optimizers.check_gradients(params, {n: dense.get(n, params.get(n)) for n in grads})
         scale = optimizer.clip(grads, norm)
         optimizer.iterations += 1
         for name, p in params.items():

@@ -1,4 +1,4 @@
-"""The layers, one file a concept: equations, forward, backward, cache, class, in that order in each.
+"""The layers, one file a concept: equations, cache, forward, backward, class, in that order in each.
 
 A forward function takes x, the parameters, the lengths and then the settings; it returns ``y, cache``. A backward
 function takes ``dy, cache`` and returns ``dx, grads``, and more where there is more.
@@ -6,27 +6,17 @@ function takes ``dy, cache`` and returns ``dx, grads``, and more where there is 
 Read ``embedding.py`` first, since it is short, then ``lstm.py``, for which the project exists.
 """
 
-from minilstm.layers.activation import Activation
-from minilstm.layers.bidirectional import Bidirectional
-from minilstm.layers.conv1d import Conv1D
-from minilstm.layers.dense import Dense
-from minilstm.layers.dropout import Dropout
-from minilstm.layers.embedding import Embedding
-from minilstm.layers.flatten import Flatten
-from minilstm.layers.lstm import LSTM
-from minilstm.layers.pooling import AveragePooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D
+from minilstm.layers.bidirectional import Bidirectional as Bidirectional
+from minilstm.layers.conv1d import Conv1D as Conv1D
+from minilstm.layers.dense import Activation as Activation
+from minilstm.layers.dense import Dense as Dense
+from minilstm.layers.dropout import Dropout as Dropout
+from minilstm.layers.embedding import Embedding as Embedding
+from minilstm.layers.flatten import Flatten as Flatten
+from minilstm.layers.lstm import LSTM as LSTM
+from minilstm.layers.pooling import AveragePooling1D as AveragePooling1D
+from minilstm.layers.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
+from minilstm.layers.pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
+from minilstm.layers.pooling import MaxPooling1D as MaxPooling1D
 
-__all__ = [
-    "LSTM",
-    "Activation",
-    "AveragePooling1D",
-    "Bidirectional",
-    "Conv1D",
-    "Dense",
-    "Dropout",
-    "Embedding",
-    "Flatten",
-    "GlobalAveragePooling1D",
-    "GlobalMaxPooling1D",
-    "MaxPooling1D",
-]
+__all__ = [name for name in dir() if name[0].isupper()]

@@ -20,30 +20,33 @@ says where each one ends. ``lengths=None`` means that every row is full. Two rul
 2. ``backward`` is the exact derivative of ``forward``. With rule 1, padded inputs get a gradient of exactly zero.
 
 A cache may share memory with x, y and lengths, and dx with dy: do not write into them before ``backward`` is done.
+Every layer raises a TypeError for an argument of the wrong type, and a ValueError for one that is out of range,
+unknown, or does not fit the others.
 """
 
-from __future__ import annotations
-
-import inspect
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
+from minilstm.tools.hints import Hinted
+from minilstm.tools.validate import call_of
 
 
-class Layer:
+class Layer(metaclass=Hinted):
     """Base class of all layers.
 
     Attributes:
         params: the learned arrays by name. Empty until :meth:`build`, and for layers that learn nothing.
+        trainable: set it to False to keep the parameters as they are during ``fit``.
         name: what tables and messages call this layer. A model gives each of its layers a name of its own.
         gates: what the equal parts of the last axis of each parameter belong to, for messages.
     """
 
+    trainable = True
     gates: tuple[str, ...] = ()
+    __repr__ = call_of
 
     def __init__(self) -> None:
         self.params: Arrays = {}
@@ -53,9 +56,6 @@ class Layer:
         """Make ``self.params`` for samples of shape ``shape_in``, and return the shape of one output sample.
 
         The default is for layers that learn nothing and keep the shape.
-
-        Raises:
-            ValueError: ``shape_in`` does not fit this layer.
         """
         return shape_in
 
@@ -67,26 +67,12 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__}.forward is missing: it returns (y, cache)")
 
     def backward(self, dy: Array, cache: Any) -> tuple[Any, Arrays]:
-        """From ``dy``, the gradient with respect to ``y``, compute ``dx`` and the gradients of the parameters.
-
-        ``dx`` is None where the input is token ids, which have no gradient.
-        """
+        """Compute ``dx``, None where x is token ids, and the gradients of the parameters from ``dy``."""
         raise NotImplementedError(f"{type(self).__name__}.backward is missing: it returns (dx, grads)")
 
     def out_lengths(self, lengths: Lengths) -> Lengths:
         """Return the lengths of the output rows; None where the output has no time axis."""
         return lengths
-
-    def __repr__(self) -> str:
-        """Write the call that makes this layer, without the arguments that have their default values."""
-        arguments = []
-        for name, parameter in inspect.signature(type(self)).parameters.items():
-            value = getattr(self, name, parameter.default)
-            if parameter.default is parameter.empty:
-                arguments.append("..." if value is parameter.empty else repr(value))
-            elif repr(value) != repr(parameter.default):
-                arguments.append(f"{name}={value!r}")
-        return f"{type(self).__name__}({', '.join(arguments)})"
 
 
 def padding_mask(lengths: Array, T: int) -> npt.NDArray[np.bool_]:
@@ -110,67 +96,3 @@ def flip(x: Array, lengths: Lengths) -> Array:
         return x[:, ::-1]  # (B, T, ...)
     t, n = np.arange(x.shape[1]), lengths[:, None]  # (T,), (B, 1)
     return x[np.arange(len(x))[:, None], np.where(t < n, n - 1 - t, t)]  # (B, T, ...)
-
-
-FLOATS = ("float32", "float64", "complex64", "complex128")  # the complex ones are those of gradient checks
-UNSUPPORTED = (np.ma.MaskedArray, np.matrix)  # arrays that do not compute as arrays do
-
-
-def check_input(layer: Layer, x: Any, lengths: Lengths, axes: str, params: str = "", kind: str = "fc") -> list[Array]:
-    """Check a layer's input and return the layer's parameters.
-
-    x must have the ``axes`` named, such as "B T D", with as many features as the last but one axis of the first of
-    ``params``, such as "W U b". ``kind`` is "fc" for floating-point numbers, in their dtype, or "iu" for token ids.
-
-    Raises:
-        TypeError: x is not an array, or has another dtype.
-        ValueError: x has another number of axes or features, ``lengths`` does not fit x, or the layer was not built.
-    """
-    who, names = type(layer).__name__, axes.split()
-    if params and not layer.params:
-        raise ValueError(f"{who}: no parameters yet; call build(shape_in, rng, dtype) first, or add it to a model")
-    arrays = list(map(layer.params.__getitem__, params.split()))
-    features = arrays[0].shape[-2] if arrays and kind != "iu" else None
-    expected = f"({', '.join(names[:-1])}, {names[-1] if features is None else features})"
-    if not isinstance(x, np.ndarray) or isinstance(x, UNSUPPORTED):
-        raise TypeError(f"{who}: x is a {type(x).__name__}, expected an array {expected}; use np.asarray(x)")
-    if x.ndim != len(names) or (features is not None and x.shape[-1] != features):
-        raise ValueError(f"{who}: x has shape {x.shape}, expected {expected}")
-    if x.dtype.kind not in kind or (kind != "iu" and x.dtype not in FLOATS):
-        wanted = "token ids, an integer array" if kind == "iu" else "float32 or float64"
-        raise TypeError(f"{who}: x is {x.dtype}, expected {wanted} {expected}; convert it with x.astype")
-    if features is not None and arrays[0].dtype != x.dtype:
-        p, remedy = arrays[0].dtype, f"or build the layer with dtype {x.dtype}"
-        raise TypeError(f"{who}: x is {x.dtype}, but {params[0]} is {p}; convert it with x.astype(np.{p}), {remedy}")
-    if lengths is None or names[1] != "T":
-        return arrays
-    B, T = x.shape[:2]
-    if not isinstance(lengths, np.ndarray) or isinstance(lengths, UNSUPPORTED) or lengths.dtype != np.int64:
-        wanted = f"an int64 array ({B},) or None"
-        raise TypeError(f"{who}: lengths must be {wanted}, got {lengths!r}; use np.asarray(..., int)")
-    if lengths.shape != (B,):
-        raise ValueError(f"{who}: lengths has shape {lengths.shape}, expected ({B},), one for each row of x")
-    if B and (lengths.min() < 0 or lengths.max() > T):
-        span, remedy = f"{lengths.min()} to {lengths.max()}", "a length counts the steps of a row before its padding"
-        raise ValueError(f"{who}: lengths go from {span}, expected 0 to T = {T}; {remedy}")
-    return arrays
-
-
-def check_arrays(who: str, dtype: npt.DTypeLike, **arrays: tuple[Any, tuple[int, ...]]) -> None:
-    """Raise unless every ``symbol=(array, shape)`` is an array of this shape (ValueError) and dtype (TypeError)."""
-    for symbol, (array, shape) in arrays.items():
-        if not isinstance(array, np.ndarray) or isinstance(array, UNSUPPORTED):
-            raise TypeError(f"{who}: {symbol} is a {type(array).__name__}, expected an array {shape} of {dtype}")
-        if array.shape != shape:
-            raise ValueError(f"{who}: {symbol} has shape {array.shape}, expected {shape}")
-        if array.dtype != dtype:
-            raise TypeError(f"{who}: {symbol} is {array.dtype}, expected {dtype}; convert it with {symbol}.astype")
-
-
-def check_same(who: str, wanted: Any, got: Any) -> None:
-    """Raise unless both are dicts, with the same keys."""
-    for symbol, arrays in (("params", wanted), (who, got)):
-        if not isinstance(arrays, Mapping):
-            raise TypeError(f"{symbol} is a {type(arrays).__name__}, expected a dict of arrays by name")
-    if set(wanted) != set(got):
-        raise ValueError(f"{who} has {sorted(map(str, got))}, expected the keys of params, {sorted(map(str, wanted))}")

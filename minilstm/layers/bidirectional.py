@@ -18,42 +18,48 @@ Backward::
     (1') dx += dx_f
 
 Shapes: x (B, T, D), f and r (B, H) or (B, T, H), y the same, or with 2H for concat.
-
-Source: Schuster & Paliwal 1997; with LSTMs Graves & Schmidhuber 2005.
+Sources: Schuster & Paliwal 1997; with LSTMs Graves & Schmidhuber 2005.
 """
 
-from __future__ import annotations
-
 import copy
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
-from minilstm.layers.base import Layer, check_arrays, flip
+from minilstm.layers.base import Layer, flip
 from minilstm.layers.lstm import LSTM
-from minilstm.tools.validate import check_choice
+from minilstm.tools.validate import check_arrays, check_choice
+
+
+class BidirectionalCache(NamedTuple):
+    """What :func:`bidirectional_backward` needs."""
+
+    f: Array  # (B, H) or (B, T, H)
+    r: Array  # the same
+    f_cache: Any  # of the LSTM that reads forwards
+    r_cache: Any
+    lengths: Lengths  # (B,) or None
 
 
 def merge_forward(f: Array, r: Array, merge_mode: str) -> Array:
-    """Run (3)."""
+    """Run (3): f and r (B, H) or (B, T, H) to y, with 2H for concat."""
     if merge_mode == "concat":
-        return np.concatenate([f, r], axis=-1)  # (B, 2H) or (B, T, 2H)
+        return np.concatenate([f, r], axis=-1)
     if merge_mode == "mul":
-        return f * r  # (B, H) or (B, T, H)
-    return (f + r) / (2 if merge_mode == "ave" else 1)  # (B, H) or (B, T, H)
+        return f * r
+    return (f + r) / (2 if merge_mode == "ave" else 1)
 
 
-def merge_backward(dy: Array, f: Array, r: Array, merge_mode: str) -> tuple[Array, Array]:
-    """Undo (3): dy to df and dr."""
+def merge_backward(dy: Array, f: Array, r: Array, merge_mode: str) -> Sequence[Array]:
+    """Undo (3): dy to df and dr, the shapes of f and r."""
     if merge_mode == "concat":
-        df, dr = np.split(dy, 2, axis=-1)  # (3'), (B, H) or (B, T, H) each
-        return df, dr
+        return np.split(dy, 2, axis=-1)
     if merge_mode == "mul":
-        return dy * r, dy * f  # (3')
-    dy = dy / (2 if merge_mode == "ave" else 1)  # (3')
-    return dy, dy
+        return dy * r, dy * f
+    return [dy / (2 if merge_mode == "ave" else 1)] * 2
 
 
 def bidirectional_forward(
@@ -78,28 +84,15 @@ def bidirectional_backward(
     return dx_f + flip(dx_r, lengths), grads_f, grads_r  # (2'), (1')
 
 
-class BidirectionalCache(NamedTuple):
-    """What :func:`bidirectional_backward` needs."""
-
-    f: Array  # (B, H) or (B, T, H)
-    r: Array  # the same
-    f_cache: Any  # of the LSTM that reads forwards
-    r_cache: Any
-    lengths: Lengths  # (B,) or None
-
-
 class Bidirectional(Layer):
     """Read in both directions: (B, T, D) to (B, 2H), or to (B, T, 2H) if the LSTM returns all states.
 
     Args:
-        layer: the LSTM to read with; a second one with the same settings and weights of its own reads backwards.
+        layer: the LSTM to read with, new and without ``return_state`` and ``go_backwards``; a second one with the same
+            settings and weights of its own reads backwards.
         merge_mode: how the two are combined: "concat", "sum", "ave" or "mul". All but the first give H numbers, not 2H.
 
     Parameters: those of the two LSTMs, "forward.W" to "backward.b".
-
-    Raises:
-        TypeError: ``layer`` is not an LSTM.
-        ValueError: an unknown ``merge_mode``, or an LSTM with ``return_state``, ``go_backwards`` or weights.
     """
 
     gates = LSTM.gates
@@ -129,17 +122,15 @@ class Bidirectional(Layer):
         *T, H = self.reverse.build(shape_in, rng, dtype)
         return (*T, 2 * self.layer.units if self.merge_mode == "concat" else H)
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
-    ) -> tuple[Array, BidirectionalCache]:
+    def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Any]:
         """Compute y from x (B, T, D)."""
         return bidirectional_forward(x, self.layer, self.reverse, lengths, self.merge_mode, train, rng)
 
     def backward(self, dy: Array, cache: BidirectionalCache) -> tuple[Array, Arrays]:
         """Compute dx and the gradients of both LSTMs' parameters."""
         *rest, H = cache.f.shape
-        width = 2 * H if self.merge_mode == "concat" else H
-        check_arrays("Bidirectional", cache.f.dtype, dy=(dy, (*rest, width)))
+        shape = (*rest, 2 * H if self.merge_mode == "concat" else H)
+        check_arrays("Bidirectional", cache.f.dtype, dy=(dy, shape))
         dx, grads_f, grads_r = bidirectional_backward(dy, cache, self.layer, self.reverse, self.merge_mode)
         return dx, both(grads_f, grads_r)
 

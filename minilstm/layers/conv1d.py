@@ -13,14 +13,11 @@ Backward::
 So dx is itself a convolution of dz, with the taps in reverse order: step j is tap k of the window that began k δ
 earlier. Indices count from the start of the frame, so the zeros around a row are in it.
 
-Shapes: x (B, T, D), W (K, D, F), b (F,), y (B, T_out, F).
-
-Source: LeCun et al. 1989 (weights shared over positions), Kim 2014 (over the words of a sentence).
+Shapes: x (B, T, D), W (K, D, F), b (F,), y (B, T_out, F). Sources: LeCun et al. 1989 (weights shared over positions),
+Kim 2014 (over the words of a sentence).
 """
 
-from __future__ import annotations
-
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +25,21 @@ import numpy.typing as npt
 from minilstm.activations import Activation, get_activation
 from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
 from minilstm.initializers import glorot_uniform
-from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
+from minilstm.layers.base import Layer, zero_padding
 from minilstm.layers.windows import Windows
-from minilstm.tools.validate import check_choice, check_positive, check_steps
+from minilstm.tools.validate import check_arrays, check_choice, check_input, check_positive, check_steps
+
+
+class Conv1DCache(NamedTuple):
+    """What :func:`conv1d_backward` needs."""
+
+    frame: Array  # (B, T_frame, D): x with zeros around each row
+    y: Array  # (B, T_out, F)
+    W: Array  # (K, D, F)
+    lengths: Lengths  # (B,) or None
+    T: int
+    windows: Windows
+    phi: Activation  # φ
 
 
 def conv1d_forward(
@@ -56,18 +65,6 @@ def conv1d_backward(dy: Array, cache: Conv1DCache) -> tuple[Array, Arrays]:
     return windows.unframe(dframe, lengths, T), {"W": dW, "b": dz.sum(axis=(0, 1))}  # (1')
 
 
-class Conv1DCache(NamedTuple):
-    """What :func:`conv1d_backward` needs."""
-
-    frame: Array  # (B, T_frame, D): x with zeros around each row
-    y: Array  # (B, T_out, F)
-    W: Array  # (K, D, F)
-    lengths: Lengths  # (B,) or None
-    T: int
-    windows: Windows
-    phi: Activation  # φ
-
-
 class Conv1D(Layer):
     """Look for F patterns in windows of K steps: (B, T, D) to (B, T_out, F).
 
@@ -77,14 +74,10 @@ class Conv1D(Layer):
             K - 1 comes after the row.
         strides: steps from one window to the next.
         padding: "valid", "same" or "causal"; see ``windows.py``.
-        dilation_rate: steps between those that a window sees.
+        dilation_rate: steps between those that a window sees. It or ``strides`` must be 1.
         activation: φ; None for linear.
 
     Parameters: W (K, D, F) Glorot uniform, b (F,) zero.
-
-    Raises:
-        TypeError: a size is not an integer.
-        ValueError: a size below 1, an unknown padding or activation, stride and dilation both above 1.
     """
 
     def __init__(
@@ -111,12 +104,10 @@ class Conv1D(Layer):
         """Make W and b for samples of shape (T, D); the output is (T_out, F)."""
         T, D = check_steps("Conv1D", shape_in)
         K, F = self.kernel_size, self.filters
-        self.params = {"W": glorot_uniform(rng, K * D, K * F, (K, D, F), dtype), "b": np.zeros(F, dtype)}
+        self.params = {"W": glorot_uniform(rng, (K, D, F), dtype), "b": np.zeros(F, dtype)}
         return (self.windows.count(T), F)
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
-    ) -> tuple[Array, Conv1DCache]:
+    def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Any]:
         """Compute y (B, T_out, F) from x (B, T, D)."""
         W, b = check_input(self, x, lengths, "B T D", "W b")
         return conv1d_forward(x, W, b, lengths, self.windows, self.activation)

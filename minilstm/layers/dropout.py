@@ -9,34 +9,30 @@ The factor 1/(1 - r) keeps the mean, so that nothing needs to change outside tra
 
     (2') dx = dy ⊙ m
 
-Shapes: x, m and y are alike, (B, D) or (B, T, D).
-
-Source: Srivastava et al. 2014.
+Shapes: x, m and y are alike, (B, D) or (B, T, D). Source: Srivastava et al. 2014.
 """
 
-from __future__ import annotations
-
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from minilstm.arrays import Array, Arrays, Lengths, Rng
-from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
-from minilstm.tools.validate import check_number
+from minilstm.layers.base import Layer, zero_padding
+from minilstm.tools.validate import check_arrays, check_input, check_number, check_rng
+
+
+class DropoutCache(NamedTuple):
+    """What :func:`dropout_backward` needs."""
+
+    m: Array  # (1), 0 at padded steps; the shape of x
 
 
 def dropout_mask(shape: tuple[int, ...], rate: float, dtype: npt.DTypeLike, rng: Rng) -> Array:
-    """Draw (1), from float32 numbers: half the bits serve as well.
-
-    Raises:
-        ValueError: there is something to draw, but ``rng`` is not a Generator.
-    """
+    """Draw (1), from float32 numbers: half the bits serve as well. A rate of 0 draws nothing."""
     if rate == 0:
         return np.ones(shape, dtype)
-    if not isinstance(rng, np.random.Generator):
-        raise ValueError(f"dropout: rng is {rng!r}; training needs one, such as np.random.default_rng(0)")
-    return (rng.random(shape, np.float32) >= rate).astype(dtype) * (1 / (1 - rate))
+    return (check_rng(rng).random(shape, np.float32) >= rate).astype(dtype) * (1 / (1 - rate))
 
 
 def dropout_forward(x: Array, m: Array, lengths: Lengths) -> tuple[Array, DropoutCache]:
@@ -50,29 +46,18 @@ def dropout_backward(dy: Array, cache: DropoutCache) -> tuple[Array, Arrays]:
     return dy * cache.m, {}  # (2')
 
 
-class DropoutCache(NamedTuple):
-    """What :func:`dropout_backward` needs."""
-
-    m: Array  # (1), 0 at padded steps; the shape of x
-
-
 class Dropout(Layer):
     """Hide a fraction of the input during training; otherwise pass it on as it is. (B, D) or (B, T, D).
 
     Args:
-        rate: r, the fraction hidden, from 0 up to but not including 1.
-
-    Raises:
-        ValueError: ``rate`` outside [0, 1); no ``rng`` during training.
+        rate: r, the fraction hidden, from 0 up to but not including 1. Training needs ``rng``.
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = check_number("rate", rate, 0, 1, inclusive=True)
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
-    ) -> tuple[Array, DropoutCache]:
+    def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Any]:
         """Hide a fraction of x if ``train``, with random numbers from ``rng``."""
         steps = np.ndim(x) == 3
         check_input(self, x, lengths, "B T D" if steps else "B D")

@@ -10,14 +10,11 @@ Backward: every occurrence of a word adds to that word's row::
 
 During training with dropout, E[n] in (1) becomes E[n] m[n], and dy in (1') gets the same factor. The mask m (V, 1),
 drawn as in ``dropout.py`` but once for each word, hides a random part of the words wherever they occur, so that no
-prediction depends on a single word. Gal & Ghahramani 2016 draw it for each text; here all texts that are processed
-together have the same mask.
+prediction depends on a single word. (Gal & Ghahramani 2016 draw it for each text; here the texts of a shard share it.)
 
 Shapes: x (B, T) integers from 0 to V - 1, E (V, D), y (B, T, D). It is the product of a one-hot matrix with E, without
 the zeros (Bengio et al. 2003 have it as the first layer of a language model).
 """
-
-from __future__ import annotations
 
 from typing import Any, NamedTuple
 
@@ -26,9 +23,18 @@ import numpy.typing as npt
 
 from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
 from minilstm.initializers import uniform
-from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
+from minilstm.layers.base import Layer, zero_padding
 from minilstm.layers.dropout import dropout_mask
-from minilstm.tools.validate import check_number, check_positive
+from minilstm.tools.validate import check_arrays, check_input, check_number, check_positive, check_tokens
+
+
+class EmbeddingCache(NamedTuple):
+    """What :func:`embedding_backward` needs."""
+
+    x: Array  # (B, T), a copy: backward must find the same ids
+    E: Array  # (V, D), for its shape
+    m: Array  # (V, 1)
+    lengths: Lengths  # (B,) or None
 
 
 def embedding_forward(x: Array, E: Array, lengths: Lengths, m: Array) -> tuple[Array, EmbeddingCache]:
@@ -45,30 +51,17 @@ def embedding_backward(dy: Array, cache: EmbeddingCache) -> tuple[None, Arrays]:
     return None, {"E": dE}
 
 
-class EmbeddingCache(NamedTuple):
-    """What :func:`embedding_backward` needs."""
-
-    x: Array  # (B, T), a copy: backward must find the same ids
-    E: Array  # (V, D), for its shape
-    m: Array  # (V, 1)
-    lengths: Lengths  # (B,) or None
-
-
 class Embedding(Layer):
     """Turn token ids into vectors: (B, T) to (B, T, D). The first layer of every model of text.
 
     Args:
-        input_dim: V, the size of the vocabulary. Ids from 0 to V - 1 are valid.
+        input_dim: V, the size of the vocabulary. Ids from 0 to V - 1 are valid; others are a ValueError.
         output_dim: D, the size of a vector.
         mask_zero: id 0 is not a word. ``fit``, ``predict`` and ``evaluate`` then drop zeros wherever they occur.
         input_length: T, where all texts have one fixed length; Flatten needs to know it.
-        dropout: the fraction of words to hide during training.
+        dropout: the fraction of words to hide during training, from 0 up to but not including 1.
 
     Parameters: E (V, D) uniform in ±0.05.
-
-    Raises:
-        TypeError: a size is not an integer, or the tokens are not integers.
-        ValueError: a size below 1, a token outside the vocabulary, ``dropout`` outside [0, 1), no ``rng`` to draw with.
     """
 
     def __init__(
@@ -81,10 +74,8 @@ class Embedding(Layer):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        check_positive("Embedding", input_dim=input_dim, output_dim=output_dim)
-        if input_length is not None:
-            check_positive("Embedding", input_length=input_length)
-        self.input_dim, self.output_dim = int(input_dim), int(output_dim)
+        self.input_dim, self.output_dim = check_positive("Embedding", input_dim=input_dim, output_dim=output_dim)
+        check_positive("Embedding", **({} if input_length is None else {"input_length": input_length}))
         self.mask_zero, self.input_length = mask_zero, input_length
         self.dropout = check_number("dropout", dropout, 0, 1, inclusive=True)
         self.build_length = None if mask_zero else input_length  # with zeros dropped, lengths differ after all
@@ -98,12 +89,9 @@ class Embedding(Layer):
 
     def draw_mask(self, train: bool, rng: Rng) -> Array:
         """Draw m (V, 1); ones where nothing is to be hidden."""
-        shape, dtype = (self.input_dim, 1), self.params["E"].real.dtype
-        return dropout_mask(shape, self.dropout, dtype, rng) if train and self.dropout else np.ones(shape, dtype)
+        return dropout_mask((self.input_dim, 1), self.dropout if train else 0, self.params["E"].real.dtype, rng)
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
-    ) -> tuple[Any, EmbeddingCache]:
+    def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Any, Any]:
         """Look up the vectors of the token ids x (B, T)."""
         (E,) = check_input(self, x, lengths, "B T", "E", kind="iu")
         x = zero_padding(x, lengths).astype(np.int64)  # (B, T), a copy
@@ -114,13 +102,3 @@ class Embedding(Layer):
         """Compute the gradient of E."""
         check_arrays("Embedding", cache.E.dtype, dy=(dy, (*cache.x.shape, cache.E.shape[1])))
         return embedding_backward(dy, cache)
-
-
-def check_tokens(x: Array, V: int) -> None:
-    """Raise a ValueError where an id lies outside 0 to V - 1; NumPy would read negative ones from the end."""
-    if x.size and (x.min() < 0 or x.max() >= V):
-        worst = x.min() if x.min() < 0 else x.max()
-        raise ValueError(
-            f"Embedding: token {worst} is outside 0 to {V - 1}, the vocabulary of input_dim={V}; "
-            f"use Tokenizer(num_words={V}), or an Embedding with a larger input_dim"
-        )

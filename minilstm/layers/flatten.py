@@ -8,34 +8,32 @@ Forward and backward::
 Shapes: x (B, T, D), y (B, T D).
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
-from minilstm.layers.base import Layer, check_arrays, check_input, zero_padding
-
-
-def flatten_forward(x: Array, lengths: Lengths = None) -> tuple[Array, FlattenCache]:
-    """Run (1): x (B, T, D) to y (B, T D)."""
-    B, T, D = x.shape
-    return zero_padding(x, lengths).reshape(B, T * D), FlattenCache(x.shape, lengths, x.dtype)  # (1)
-
-
-def flatten_backward(dy: Array, cache: FlattenCache) -> tuple[Array, Arrays]:
-    """Undo (1): dy (B, T D) to dx (B, T, D)."""
-    return zero_padding(dy.reshape(cache.shape), cache.lengths), {}  # (1')
+from minilstm.layers.base import Layer, zero_padding
+from minilstm.tools.validate import check_arrays, check_flat, check_input
 
 
 class FlattenCache(NamedTuple):
     """What :func:`flatten_backward` needs."""
 
-    shape: tuple[int, ...]  # of x: (B, T, D)
+    x: Array  # (B, T, D), for its shape and dtype
     lengths: Lengths  # (B,) or None
-    dtype: np.dtype[Any]  # of x
+
+
+def flatten_forward(x: Array, lengths: Lengths = None) -> tuple[Array, FlattenCache]:
+    """Run (1): x (B, T, D) to y (B, T D)."""
+    B, T, D = x.shape
+    return zero_padding(x, lengths).reshape(B, T * D), FlattenCache(x, lengths)  # (1)
+
+
+def flatten_backward(dy: Array, cache: FlattenCache) -> tuple[Array, Arrays]:
+    """Undo (1): dy (B, T D) to dx (B, T, D)."""
+    return zero_padding(dy.reshape(cache.x.shape), cache.lengths), {}  # (1')
 
 
 class Flatten(Layer):
@@ -43,25 +41,18 @@ class Flatten(Layer):
 
     def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Make nothing for samples of shape (T, D); the output is (T D,)."""
-        if len(shape_in) != 2 or shape_in[0] is None or shape_in[1] is None:
-            raise ValueError(
-                f"Flatten: a sample has shape {shape_in}, expected (T, D) with both known. Give Embedding an "
-                "input_length (and no mask_zero) and pad texts to it with pad_sequences; or use GlobalMaxPooling1D, "
-                "which takes any length"
-            )
-        return (shape_in[0] * shape_in[1],)
+        T, D = check_flat(shape_in)
+        return (T * D,)
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
-    ) -> tuple[Array, FlattenCache]:
+    def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Any]:
         """Compute y (B, T D) from x (B, T, D)."""
         check_input(self, x, lengths, "B T D")
         return flatten_forward(x, lengths)
 
     def backward(self, dy: Array, cache: FlattenCache) -> tuple[Array, Arrays]:
         """Compute dx (B, T, D)."""
-        B, T, D = cache.shape
-        check_arrays("Flatten", cache.dtype, dy=(dy, (B, T * D)))
+        B, T, D = cache.x.shape
+        check_arrays("Flatten", cache.x.dtype, dy=(dy, (B, T * D)))
         return flatten_backward(dy, cache)
 
     def out_lengths(self, lengths: Lengths) -> Lengths:

@@ -39,8 +39,6 @@ Sources: Hochreiter & Schmidhuber 1997 (the cell); Gers, Schmidhuber & Cummins 2
 Schmidhuber 2005 (the exact gradient through all steps); Jozefowicz, Zaremba & Sutskever 2015 (the forget bias).
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,11 +47,30 @@ import numpy.typing as npt
 from minilstm.activations import Activation, get_activation
 from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
 from minilstm.initializers import glorot_uniform, orthogonal
-from minilstm.layers.base import Layer, check_arrays, check_input, flip, zero_padding
+from minilstm.layers.base import Layer, flip, zero_padding
 from minilstm.layers.dropout import dropout_mask
-from minilstm.tools.validate import check_number, check_positive, check_steps, check_tuple
+from minilstm.tools.validate import check_arrays, check_input, check_number, check_positive, check_steps, check_tuple
 
 TINY = 1e-30  # smaller numbers in a gradient become 0
+
+
+class LSTMCache(NamedTuple):
+    """What :func:`lstm_backward` needs. Time comes first, except in x. At padded steps the gates mean nothing."""
+
+    x: Array  # (B, T, D), as the gates saw it: x ⊙ m_x
+    i: Array  # (T, B, H): the input gate at every step
+    f: Array  # (T, B, H): the forget gate
+    g: Array  # (T, B, H): the candidate
+    o: Array  # (T, B, H): the output gate
+    h: Array  # (T+1, B, H): h[t] is the state before step t
+    c: Array  # (T+1, B, H): c[t] is the cell before step t
+    m_x: Any  # (B, 1, D), or 1 without dropout
+    m_h: Any  # (B, H), or 1
+    lengths: Array  # (B,)
+    W: Array  # (D, 4H)
+    U: Array  # (H, 4H)
+    phi: Activation  # φ
+    sigma: Activation  # σ
 
 
 def lstm_forward(
@@ -93,10 +110,7 @@ def lstm_forward(
 
 
 def lstm_backward(dy: Array, dh_T: Array, dc_T: Array, cache: LSTMCache) -> tuple[Array, Arrays, Array, Array]:
-    """Undo :func:`lstm_forward`: from the gradients of y, of the last h and of the last c to dx, grads, dh0 and dc0.
-
-    Cost: about twice that of forward.
-    """
+    """Undo :func:`lstm_forward`: dy, dh_T and dc_T to dx, the gradients of W, U and b, dh0 and dc0. Cost: twice."""
     x, i, f, g, o, h, c, m_x, m_h, lengths, W, U, phi, sigma = cache
     dx, dW, dU, db = np.zeros_like(x), np.zeros_like(W), np.zeros_like(U), np.zeros_like(U[0])
     dh, dc = dh_T, dc_T  # (B, H) each
@@ -119,25 +133,6 @@ def lstm_backward(dy: Array, dh_T: Array, dc_T: Array, cache: LSTMCache) -> tupl
     return dx * m_x, {"W": dW, "U": dU, "b": db}, dh, dc
 
 
-class LSTMCache(NamedTuple):
-    """What :func:`lstm_backward` needs. Time comes first, except in x. At padded steps the gates mean nothing."""
-
-    x: Array  # (B, T, D), as the gates saw it: x ⊙ m_x
-    i: Array  # (T, B, H): the input gate at every step
-    f: Array  # (T, B, H): the forget gate
-    g: Array  # (T, B, H): the candidate
-    o: Array  # (T, B, H): the output gate
-    h: Array  # (T+1, B, H): h[t] is the state before step t
-    c: Array  # (T+1, B, H): c[t] is the cell before step t
-    m_x: Any  # (B, 1, D), or 1 without dropout
-    m_h: Any  # (B, H), or 1
-    lengths: Array  # (B,)
-    W: Array  # (D, 4H)
-    U: Array  # (H, 4H)
-    phi: Activation  # φ
-    sigma: Activation  # σ
-
-
 class LSTM(Layer):
     """Read a sequence step by step: (B, T, D) to the last state (B, H), or to all states (B, T, H).
 
@@ -154,10 +149,6 @@ class LSTM(Layer):
 
     Parameters: W (D, 4H) Glorot uniform, U (H, 4H) orthogonal, b (4H,) zero except for the forget gate, which starts
     at 1. The gates are in the order i, f, g, o, as in Keras and PyTorch.
-
-    Raises:
-        TypeError: ``units`` is not an integer.
-        ValueError: ``units`` is below 1, or an activation is unknown.
     """
 
     gates = ("i", "f", "g", "o")  # for reports; the order itself is that of lstm_forward
@@ -175,10 +166,10 @@ class LSTM(Layer):
         recurrent_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        check_positive("LSTM", units=units)
         get_activation(activation, elementwise=True)
         get_activation(recurrent_activation, "recurrent_activation", elementwise=True)
-        self.units, self.activation, self.recurrent_activation = int(units), activation, recurrent_activation
+        (self.units,) = check_positive("LSTM", units=units)
+        self.activation, self.recurrent_activation = activation, recurrent_activation
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
         self.dropout = check_number("dropout", dropout, 0, 1, inclusive=True)
         self.recurrent_dropout = check_number("recurrent_dropout", recurrent_dropout, 0, 1, inclusive=True)
@@ -188,11 +179,8 @@ class LSTM(Layer):
         (T, D), H = check_steps("LSTM", shape_in), self.units
         b = np.zeros(4 * H, dtype)  # (4H,)
         b[H : 2 * H] = 1
-        self.params = {
-            "W": glorot_uniform(rng, D, 4 * H, (D, 4 * H), dtype),
-            "U": orthogonal(rng, (H, 4 * H), dtype),
-            "b": b,
-        }
+        W, U = glorot_uniform(rng, (D, 4 * H), dtype), orthogonal(rng, (H, 4 * H), dtype)
+        self.params = {"W": W, "U": U, "b": b}
         return (T, H) if self.return_sequences else (H,)
 
     def draw_masks(self, B: int, D: int, train: bool, rng: Rng) -> tuple[Any, Any]:
@@ -204,12 +192,7 @@ class LSTM(Layer):
         return m_x, dropout_mask((B, self.units), self.recurrent_dropout, dtype, rng)
 
     def forward(
-        self,
-        x: Array,
-        lengths: Lengths = None,
-        train: bool = False,
-        rng: Rng = None,
-        initial_state: tuple[Array, Array] | None = None,
+        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None, initial_state: Any = None
     ) -> tuple[Any, LSTMCache]:
         """Read x (B, T, D) from ``initial_state`` (h0, c0), (B, H) each, zeros by default."""
         W, U, b = check_input(self, x, lengths, "B T D", "W U b")
@@ -226,10 +209,8 @@ class LSTM(Layer):
         return ((y, h_T, c_T) if self.return_state else y), cache
 
     def backward(self, dy: Any, cache: LSTMCache) -> tuple[Array, Arrays]:
-        """Compute dx (B, T, D) and the gradients of W, U, b.
-
-        Those of h0 and c0, which :func:`lstm_backward` returns, are left out: over a text read in pieces this is
-        truncated backpropagation, in which no gradient flows into the piece before.
+        """Compute dx (B, T, D) and the gradients of W, U, b. Those of h0 and c0 are left out: over a text read in
+        pieces this is truncated backpropagation, in which no gradient flows into the piece before.
         """
         (B, T, _), H, dtype = cache.x.shape, self.units, cache.x.dtype
         zeros = np.zeros((B, H), dtype)  # (B, H)

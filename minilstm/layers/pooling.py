@@ -11,22 +11,30 @@ Backward: the maximum came from one step, the first of ties; the mean came from 
     (2') dx_j += dy_t / n_t  for all j in w(t)
 
 Global pooling is the same with one window, the whole row. Shapes: x (B, T, D), y (B, T_out, D), or (B, D) if global.
-
 Source: Collobert et al. 2011 (the maximum over time, for sentences).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
-from minilstm.layers.base import Layer, check_arrays, check_input, padding_mask, zero_padding
+from minilstm.layers.base import Layer, zero_padding
 from minilstm.layers.windows import Windows
-from minilstm.tools.validate import check_choice, check_positive, check_steps
+from minilstm.tools.validate import check_arrays, check_choice, check_input, check_positive, check_steps
+
+
+class PoolCache(NamedTuple):
+    """What :func:`max_pool_backward` and :func:`average_pool_backward` need."""
+
+    choice: Array  # (B, T_out, D): which step of its window was largest; for a mean n (B, T_out, 1), but at least 1
+    y: Array  # (B, T_out, D)
+    frame_shape: tuple[int, ...]  # (B, T_frame, D)
+    lengths: Lengths  # (B,) or None
+    T: int
+    windows: Windows
 
 
 def max_pool_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Array, PoolCache]:
@@ -68,71 +76,36 @@ def average_pool_backward(dy: Array, cache: PoolCache) -> tuple[Array, Arrays]:
     return windows.unframe(dframe, lengths, T), {}
 
 
+def global_average_forward(x: Array, lengths: Lengths, windows: Windows) -> tuple[Array, PoolCache]:
+    """Run (2) with one window, the whole row, in one sum: x (B, T, D) to y (B, 1, D)."""
+    n = np.full(len(x), x.shape[1]) if lengths is None else lengths  # (B,)
+    n = np.maximum(1, n).astype(x.real.dtype)[:, None, None]  # (B, 1, 1)
+    y = zero_padding(x, lengths).sum(axis=1, keepdims=True) / n  # (2), (B, 1, D)
+    return y, PoolCache(n, y, x.shape, lengths, x.shape[1], windows)
+
+
+def global_average_backward(dy: Array, cache: PoolCache) -> tuple[Array, Arrays]:
+    """Run (2') with one window: dy (B, 1, D) to dx (B, T, D)."""
+    return zero_padding(np.repeat(dy / cache.choice, cache.T, axis=1), cache.lengths), {}  # (2')
+
+
 def steps_seen(x: Array, lengths: Lengths, windows: Windows) -> Array:
     """Count the steps of x (B, T, D) that each window sees: n (B, T_out, 1), 0 for those that lie in the padding."""
     inside = windows.frame(np.ones_like(x[..., :1].real), lengths)  # (B, T_frame, 1)
     return np.sum([windows.tap(inside, k, windows.count(x.shape[1])) for k in range(windows.size)], axis=0)
 
 
-class PoolCache(NamedTuple):
-    """What :func:`max_pool_backward` and :func:`average_pool_backward` need."""
+class MaxPooling1D(Layer):
+    """Keep the largest number of each window: (B, T, D) to (B, T_out, D).
 
-    choice: Array  # (B, T_out, D): which step of its window was largest; for a mean n (B, T_out, 1), but at least 1
-    y: Array  # (B, T_out, D)
-    frame_shape: tuple[int, ...]  # (B, T_frame, D)
-    lengths: Lengths  # (B,) or None
-    T: int
-    windows: Windows
+    Args:
+        pool_size: the number of steps that a window sees.
+        strides: steps from one window to the next; None for ``pool_size``.
+        padding: "valid" or "same"; see ``windows.py``.
+    """
 
-
-def global_max_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalPoolCache]:
-    """Run (1) over whole rows: x (B, T, D) to y (B, D)."""
-    B, T, D = x.shape
-    n = np.full(B, T) if lengths is None else lengths  # (B,)
-    mask = padding_mask(n, T)  # (B, T)
-    steps = np.full((B, T + 1, D), -np.inf, x.dtype)  # (B, T+1, D): one step more, the 0 of rows without any
-    steps[:, :T][mask], steps[n == 0, T] = x[mask], 0
-    t_max = steps.real.argmax(axis=1)  # (B, D), the first of ties
-    y = np.take_along_axis(steps, t_max[:, None], axis=1)[:, 0]  # (1), (B, D)
-    return y, GlobalPoolCache(t_max, y, lengths, T)
-
-
-def global_max_backward(dy: Array, cache: GlobalPoolCache) -> tuple[Array, Arrays]:
-    """Run (1') over whole rows: dy (B, D) to dx (B, T, D)."""
-    t_max, y, _, T = cache
-    dx = np.zeros((len(y), T + 1, y.shape[1]), dy.dtype)  # (B, T+1, D)
-    np.put_along_axis(dx, t_max[:, None], dy[:, None], axis=1)  # (1')
-    return dx[:, :T], {}
-
-
-def global_average_forward(x: Array, lengths: Lengths) -> tuple[Array, GlobalPoolCache]:
-    """Run (2) over whole rows: x (B, T, D) to y (B, D)."""
-    n = np.full(len(x), x.shape[1]) if lengths is None else lengths  # (B,)
-    n = np.maximum(1, n)[:, None].astype(x.real.dtype)  # (B, 1)
-    y = zero_padding(x, lengths).sum(axis=1) / n  # (2), (B, D)
-    return y, GlobalPoolCache(n, y, lengths, x.shape[1])
-
-
-def global_average_backward(dy: Array, cache: GlobalPoolCache) -> tuple[Array, Arrays]:
-    """Run (2') over whole rows: dy (B, D) to dx (B, T, D)."""
-    n, _, lengths, T = cache
-    return zero_padding(np.repeat((dy / n)[:, None], T, axis=1), lengths), {}  # (2')
-
-
-class GlobalPoolCache(NamedTuple):
-    """What :func:`global_max_backward` and :func:`global_average_backward` need."""
-
-    choice: Array  # (B, D): which step was largest, T in an empty row; for a mean n (B, 1), but at least 1
-    y: Array  # (B, D)
-    lengths: Lengths  # (B,) or None
-    T: int
-
-
-class _Pooling1D(Layer):
-    """What the two windowed pooling layers have in common: everything except the pair of functions."""
-
-    pool_forward: Callable[..., tuple[Array, PoolCache]]
-    pool_backward: Callable[..., tuple[Array, Arrays]]
+    pool_forward: Callable[..., tuple[Array, PoolCache]] = staticmethod(max_pool_forward)
+    pool_backward: Callable[..., tuple[Array, Arrays]] = staticmethod(max_pool_backward)
 
     def __init__(self, pool_size: int = 2, strides: int | None = None, padding: str = "valid") -> None:
         super().__init__()
@@ -147,9 +120,7 @@ class _Pooling1D(Layer):
         T, D = check_steps(type(self).__name__, shape_in)
         return (self.windows.count(T), D)
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
-    ) -> tuple[Array, PoolCache]:
+    def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Any]:
         """Compute y (B, T_out, D) from x (B, T, D)."""
         check_input(self, x, lengths, "B T D")
         return self.pool_forward(x, lengths, self.windows)
@@ -164,62 +135,40 @@ class _Pooling1D(Layer):
         return self.windows.count(lengths)
 
 
-class MaxPooling1D(_Pooling1D):
-    """Keep the largest number of each window: (B, T, D) to (B, T_out, D).
-
-    Args:
-        pool_size: the number of steps that a window sees.
-        strides: steps from one window to the next; None for ``pool_size``.
-        padding: "valid" or "same"; see ``windows.py``.
-
-    Raises:
-        TypeError: a size is not an integer.
-        ValueError: a size below 1, an unknown padding.
-    """
-
-    pool_forward, pool_backward = staticmethod(max_pool_forward), staticmethod(max_pool_backward)
-
-
-class AveragePooling1D(_Pooling1D):
+class AveragePooling1D(MaxPooling1D):
     """Keep the mean of each window, over the steps within the row; otherwise as :class:`MaxPooling1D`."""
 
     pool_forward, pool_backward = staticmethod(average_pool_forward), staticmethod(average_pool_backward)
 
 
-class _GlobalPooling1D(Layer):
-    """What the two global pooling layers have in common: everything except the pair of functions."""
+class GlobalMaxPooling1D(Layer):
+    """Keep the largest number of each feature over the whole row: (B, T, D) to (B, D)."""
 
-    pool_forward: Callable[..., tuple[Array, GlobalPoolCache]]
-    pool_backward: Callable[..., tuple[Array, Arrays]]
+    pool_forward: Callable[..., tuple[Array, PoolCache]] = staticmethod(max_pool_forward)
+    pool_backward: Callable[..., tuple[Array, Arrays]] = staticmethod(max_pool_backward)
 
     def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
         """Make nothing for samples of shape (T, D); the output is (D,)."""
         return (check_steps(type(self).__name__, shape_in)[1],)
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
-    ) -> tuple[Array, GlobalPoolCache]:
+    def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Any]:
         """Compute y (B, D) from x (B, T, D)."""
         check_input(self, x, lengths, "B T D")
-        return self.pool_forward(x, lengths)
+        y, cache = self.pool_forward(x, lengths, Windows(max(1, x.shape[1])))  # (B, 1, D)
+        return y[:, 0], cache
 
-    def backward(self, dy: Array, cache: GlobalPoolCache) -> tuple[Array, Arrays]:
+    def backward(self, dy: Array, cache: PoolCache) -> tuple[Array, Arrays]:
         """Compute dx (B, T, D)."""
-        check_arrays(type(self).__name__, cache.y.dtype, dy=(dy, cache.y.shape))
-        return self.pool_backward(dy, cache)
+        B, _, D = cache.y.shape
+        check_arrays(type(self).__name__, cache.y.dtype, dy=(dy, (B, D)))
+        return self.pool_backward(dy[:, None], cache)
 
     def out_lengths(self, lengths: Lengths) -> Lengths:
         """Return None: the output has no time axis."""
         return None
 
 
-class GlobalMaxPooling1D(_GlobalPooling1D):
-    """Keep the largest number of each feature over the whole row: (B, T, D) to (B, D). Parameters: none."""
-
-    pool_forward, pool_backward = staticmethod(global_max_forward), staticmethod(global_max_backward)
-
-
-class GlobalAveragePooling1D(_GlobalPooling1D):
-    """Keep the mean of each feature over the whole row: (B, T, D) to (B, D). Parameters: none."""
+class GlobalAveragePooling1D(GlobalMaxPooling1D):
+    """Keep the mean of each feature over the whole row: (B, T, D) to (B, D)."""
 
     pool_forward, pool_backward = staticmethod(global_average_forward), staticmethod(global_average_backward)

@@ -23,12 +23,13 @@ import numpy as np
 from tqdm import tqdm
 
 from minilstm.arrays import Array
+from minilstm.tools.hints import Hinted
 from minilstm.tools.validate import check_choice, check_number
 
 Logs = dict[str, float]
 
 
-class Callback:
+class Callback(metaclass=Hinted):
     """Base of all callbacks: every method there is, doing nothing.
 
     Attributes:

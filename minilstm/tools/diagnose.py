@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 
 from minilstm.arrays import Array, Arrays, Lengths
-from minilstm.data.inputs import Samples, split_off, take_validation
+from minilstm.data.inputs import Samples, split_off, take, take_validation
 from minilstm.fast import choose_plan
 from minilstm.layers import LSTM, Bidirectional, Embedding
 from minilstm.layers.base import Layer, padding_mask
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from minilstm.model import Sequential
-from minilstm.optimizers import Adam, Optimizer, global_norm
+from minilstm.optimizers import Adam, Optimizer
 from minilstm.tools.findings import Diagnosis, Finding
-from minilstm.tools.validate import as_sequence
-from minilstm.training import backward, check_compiled, forward, take
+from minilstm.tools.validate import as_sequence, check_compiled
+from minilstm.training import backward, forward
 
 SECONDS = 10.0  # for learning a batch by heart; a quarter for each learning rate
 RANGES = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
@@ -53,7 +53,7 @@ def diagnose(
         return Diagnosis(found)
     parts = {"training": take(model, loss, x, y)}
     if validation_data is not None:
-        parts["validation"] = take_validation(model.layers, model.shapes[-1], model.dtype, loss, validation_data)
+        parts["validation"] = take_validation(model, loss, validation_data)
     with np.errstate(all="ignore"):  # a number that overflows is a finding, not a warning
         case = Case(model, loss, optimizer, parts)
         for check in CHECKS:
@@ -325,7 +325,7 @@ def gradients(case: Case) -> Iterator[Finding]:
     """Weights learn by their gradient, which comes down through the layers above: one that passes nothing on leaves all
     below as they are, and one that multiplies it at each step makes them jump.
     """
-    norms = {layer: global_norm(own.values()) for layer, own in case.grads.items()}
+    norms = {layer: case.optimizer.norm(own) for layer, own in case.grads.items()}
     seen = "Norm of the gradient by layer: " + ", ".join(f"{layer} {norm:.1e}" for layer, norm in norms.items())
     top = max(norms.values(), default=0.0)
     none = [layer for layer, norm in norms.items() if norm <= 1e-6 * top]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from minilstm.arrays import Array
 
 COMPLEX_LIMIT, CENTRAL_LIMIT = 1e-12, 1e-7
 """The largest relative errors that count as right."""
@@ -31,6 +30,25 @@ class Check(NamedTuple):
         compared = self.entries > (self.kinks if self.complex_step is None else 0)
         exact = self.complex_step is None or self.complex_step <= COMPLEX_LIMIT
         return compared and exact and self.central <= CENTRAL_LIMIT
+
+
+def check_of(name: str, got: Array, exact: Array | None, central: Array, kinks: Array, gates: Sequence[str]) -> Check:
+    """Compare the gradient of one array with those by complex step, if any, and by central differences.
+
+    An error is the largest difference, relative to the largest number expected.
+    """
+    if got.shape != central.shape:
+        raise ValueError(f"the gradient of {name} has shape {got.shape}, expected {central.shape}")
+
+    def error(got: Array, expected: Array) -> float:
+        largest = float(np.max(np.abs(expected), initial=0))
+        return float(np.max(np.abs(got - expected), initial=0)) / (largest or 1)
+
+    right = np.where(kinks, got, central) if exact is None else exact
+    place = wrong_place(got, right, CENTRAL_LIMIT if exact is None else COMPLEX_LIMIT, gates)
+    by_complex_step = None if exact is None else error(got, exact)
+    largest, by_differences = float(np.max(np.abs(got), initial=0)), error(got[~kinks], central[~kinks])
+    return Check(name, got.size, largest, by_complex_step, by_differences, int(kinks.sum()), place)
 
 
 class Report(NamedTuple):

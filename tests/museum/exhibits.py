@@ -122,7 +122,7 @@ EXHIBITS = {
         "return dy * r, dy * f", "return np.multiply(dy, r, out=dy), dy * f",
         found_by=GRADIENTS + "[Bidirectional, all states]",
     ),
-    "both runs get the same half of the gradient": runs("return df, dr", "return df, df"),
+    "both runs get the same half of the gradient": runs("np.split(dy, 2, axis=-1)", "np.split(dy, 2, axis=-1)[:1] * 2"),
     # the other layers
     "a repeated token counts once": planted(
         "layers/embedding.py",
@@ -134,7 +134,7 @@ EXHIBITS = {
         found_by=GRADIENTS + "[Embedding with dropout]",
     ),
     "negative tokens are read from the end": planted(
-        "layers/embedding.py", "x.size and (x.min() < 0 or x.max() >= V)", "x.size and x.max() >= V",
+        "tools/validate.py", "x.size and (x.min() < 0 or x.max() >= V)", "x.size and x.max() >= V",
         found_by="test_training.py::test_bad_input_is_named_with_what_was_expected_and_what_to_do",
     ),
     "the slope is taken before the bend": planted(
@@ -200,7 +200,7 @@ EXHIBITS = {
         found_by=OPTIMIZERS + "test_rmsprop_divides_by_the_running_root_mean_square_with_epsilon_under_the_root",
     ),
     "each gradient is clipped by itself": optimizer(
-        "grads[name] * scale if", "grads[name] * min(1.0, self.global_clipnorm / global_norm([grads[name]])) if",
+        "grads[name] * scale if", "grads[name] * min(1.0, self.global_clipnorm / self.norm({name: grads[name]})) if",
         found_by=OPTIMIZERS + "test_clipping_scales_all_gradients_together_and_keeps_their_direction",
     ),
 }  # fmt: skip
