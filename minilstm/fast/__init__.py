@@ -36,9 +36,6 @@ class use_numba:  # noqa: N801 - reads as a statement
     """Run the twins (True) or the textbook (False) from now on, in all threads; or within a ``with`` block.
 
     There is one switch for the whole process: do not change it from several threads at once.
-
-    Raises:
-        TypeError: ``on`` is neither True nor False.
     """
 
     def __init__(self, on: bool) -> None:
@@ -56,7 +53,7 @@ class use_numba:  # noqa: N801 - reads as a statement
 
 
 def textbook() -> use_numba:
-    """Switch the twins off, as in ``with textbook(): model.fit(x, y)``, to debug or time what you read."""
+    """Switch the twins off, from now on or within a ``with`` block, to debug or time what you read."""
     return use_numba(False)
 
 

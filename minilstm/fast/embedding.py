@@ -10,7 +10,7 @@ from minilstm.arrays import Array, Lengths, Rng
 from minilstm.fast import kernels
 from minilstm.fast.optimizers import FastOptimizer
 from minilstm.fast.rows import RowGradient, UniqueRows
-from minilstm.fast.twin import Twin, takes_rows
+from minilstm.fast.twin import Cache, Twin, takes_rows
 from minilstm.layers import embedding
 
 
@@ -21,9 +21,7 @@ class FastEmbedding(Twin):
         """Hand on rows where they are taken."""
         self.rows_out, self.row_gradient = takes_rows(following), isinstance(stepper, FastOptimizer)
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
-    ) -> tuple[Any, tuple[Any, ...]]:
+    def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Any, Cache]:
         """Look up the vectors of token ids x (B, T). Cost: B T + V steps, and N D copies."""
         E = self.layer.params["E"]
         embedding.check_input(self.layer, x, lengths, "B T", "E", kind="iu")
@@ -34,7 +32,7 @@ class FastEmbedding(Twin):
         y = UniqueRows(E[ids] * m, index)  # (N, D)
         return (y if self.rows_out else y.to_array()), (ids, index, m)
 
-    def backward(self, dy: Any, cache: tuple[Any, ...]) -> tuple[None, dict[str, Any]]:
+    def backward(self, dy: Any, cache: Cache) -> tuple[None, dict[str, Any]]:
         """Compute the gradient of E, as a RowGradient where the optimiser's runner takes one."""
         (ids, index, m), E = cache, self.layer.params["E"]
         if isinstance(dy, UniqueRows):

@@ -1,9 +1,7 @@
 """The loops of the twins, compiled by numba.
 
-Read the textbook function first; a kernel is the same steps, one row at a time and in the order that a processor likes.
-It trusts its arguments: shapes, dtypes and indices are checked by those who call it.
-
-What makes the loops fast, each measured:
+Read the textbook function first: a kernel makes the same steps, one row at a time, in the order that a processor likes.
+It trusts its arguments: its callers check shapes, dtypes and indices. What makes the loops fast, each measured:
 
 - Subnormal numbers (below 1e-38 in float32) are many times slower than others, and a gradient that vanishes over
   300 steps is full of them. ``_flush`` gives 0 for what is too small to matter; the textbook does the same.
@@ -121,7 +119,7 @@ def _add_row(out: Array, m: Array) -> None:
 
 @compiled
 def _rows_with_step(lengths: Array, t: int) -> int:
-    """Count the rows up to the last that has a step t; all behind it can be left out."""
+    """Count the rows up to the last that has a step t; all after it can be left out."""
     n = lengths.size
     while n and t >= lengths[n - 1]:
         n -= 1
@@ -218,23 +216,14 @@ def lstm_steps_backward(
 
 @compiled
 def distinct(x: Array, lengths: Array, V: int) -> tuple[Array, Array]:
-    """Find the distinct ids, rising, (N,), in x (B, T) with ids below V, and which of them is where, (B, T).
-
-    -1 stands for padding.
-    """
+    """Find the distinct ids, rising, (N,), in x (B, T) with ids below V, and which of them is where, (B, T), or -1."""
     number = np.full(V, -1)  # (V,): of each id among the ids
     for b in range(x.shape[0]):
         for t in range(lengths[b]):
             number[x[b, t]] = 0
-    N = 0
-    for v in range(V):
-        if number[v] == 0:
-            number[v] = N
-            N += 1
-    ids = np.empty(N, np.int64)  # (N,)
-    for v in range(V):
-        if number[v] >= 0:
-            ids[number[v]] = v
+    ids = np.flatnonzero(number == 0)  # (N,)
+    for n in range(ids.size):
+        number[ids[n]] = n
     index = np.full(x.shape, -1)  # (B, T)
     for b in range(x.shape[0]):
         for t in range(lengths[b]):
@@ -376,20 +365,15 @@ def max_pool_windows_forward(rows: Array, at: Array) -> tuple[Array, Array]:
             some = False
             for k in range(K):
                 n = at[b, t, k]
-                if n >= 0 and some:
-                    _keep_larger(y[b, t], at_max[b, t], rows[n], n)
-                elif n >= 0:
+                if n >= 0 and not some:
                     y[b, t], at_max[b, t], some = rows[n], n, True
+                elif n >= 0:
+                    x, largest, where = rows[n], y[b, t], at_max[b, t]
+                    for j in range(x.size):
+                        larger = (x[j] > largest[j]) | (x[j] != x[j])  # the second is NaN
+                        largest[j] = x[j] if larger else largest[j]
+                        where[j] = n if larger else where[j]
     return y, at_max
-
-
-@compiled
-def _keep_larger(y: Array, at_max: Array, x: Array, n: int) -> None:
-    """Put the larger of the rows y and x into y, and n into ``at_max`` where it came from x."""
-    for j in range(y.size):
-        larger = (x[j] > y[j]) | (x[j] != x[j])  # the second is NaN
-        y[j] = x[j] if larger else y[j]
-        at_max[j] = n if larger else at_max[j]
 
 
 @compiled

@@ -15,7 +15,7 @@ import numpy as np
 from minilstm.arrays import Array, Arrays, Lengths, Rng
 from minilstm.fast import kernels
 from minilstm.fast.rows import UniqueRows
-from minilstm.fast.twin import Twin, takes_rows
+from minilstm.fast.twin import Cache, Twin, takes_rows
 from minilstm.layers import bidirectional, lstm
 
 ROWS_PER_BLOCK = 512  # of dz, batch rows times steps: as many as stay in the processor's cache
@@ -29,9 +29,7 @@ class FastLSTM(Twin):
 
     takes_rows = True
 
-    def forward(
-        self, x: Any, lengths: Lengths = None, train: bool = False, rng: Rng = None
-    ) -> tuple[Array, tuple[Any, ...]]:
+    def forward(self, x: Any, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Cache]:
         """Read x (B, T, D). In the cache, time comes first, so that one step is one block of memory."""
         layer, words = self.layer, isinstance(x, UniqueRows)
         W, U, b = lstm.check_input(layer, x.table[None] if words else x, None if words else lengths, "B T D", "W U b")
@@ -57,7 +55,7 @@ class FastLSTM(Twin):
         y = h[1:].swapaxes(0, 1) if layer.return_sequences else h[-1]  # (B, T, H) or (B, H)
         return y, (table, index, words, gates, h, c, m_x, m_h, n, W, U, phi, sigma)
 
-    def backward(self, dy: Array, cache: tuple[Any, ...]) -> tuple[Any, Arrays]:
+    def backward(self, dy: Array, cache: Cache) -> tuple[Any, Arrays]:
         """Compute dx and the gradients of W, U, b.
 
         The steps are undone in blocks, the last one first: the gradients of the weights are sums over steps and rows,

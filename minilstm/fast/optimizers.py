@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from minilstm.optimizers import SGD, Adam, RMSprop
 
 class FastOptimizer:
     """Makes the steps of an optimiser, whose settings and state stay where they are."""
+
+    # moves p and its slots, in place; g is the gradient of p[index], and that of all other rows is 0
+    update_rows: Callable[..., None]  # (p, index, g, *slots)
 
     def __init__(self, optimizer: Any) -> None:
         self.optimizer = optimizer
@@ -36,10 +39,6 @@ class FastOptimizer:
                 self.update_rows(p, g.index, g.rows * scale if scale < 1 else g.rows, *slots)
             else:
                 optimizer.update(p, g * scale if scale < 1 else g, *slots)
-
-    def update_rows(self, p: Array, index: Array, g: Array, *slots: Array) -> None:
-        """Make a step of p and its slots, in place; g is the gradient of p[index], and that of all other rows is 0."""
-        raise NotImplementedError
 
 
 class FastSGD(FastOptimizer):

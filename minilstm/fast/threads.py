@@ -31,7 +31,9 @@ def threads() -> Iterator[Callable[..., Iterable[Any]]]:
     count = os.environ.get("MINILSTM_THREADS", str(cores))
     if not count.isdecimal() or count == "0":
         raise ValueError(f"MINILSTM_THREADS is {count!r}, expected an integer of at least 1")
-    reuse_memory()
+    # Once glibc was given back an array of 32 MB, it keeps up to 64 MB of freed memory, where each step finds its own
+    # again; otherwise the system takes a tenth of the time of fit or more. Untouched, the array takes no memory itself.
+    np.empty((1 << 25) - (1 << 13), np.uint8)
     errors = np.geterr()
     with single_threaded_blas(), ThreadPoolExecutor(int(count), initializer=lambda: np.seterr(**errors)) as pool:
         yield pool.map
@@ -49,12 +51,3 @@ def single_threaded_blas() -> Iterator[None]:
             limit = running.pop()
             if not running:
                 limit.restore_original_limits()
-
-
-def reuse_memory() -> None:
-    """Let the C library keep freed memory, up to 64 MB: a step needs as much again, and new memory costs time.
-
-    glibc learns this from the largest array that it was given back, up to 32 MB. This one is never touched, so it takes
-    no memory; the operating system would otherwise take a tenth of the time of ``fit`` or more.
-    """
-    np.empty((1 << 25) - (1 << 13), np.uint8)

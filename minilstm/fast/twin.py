@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+Cache = tuple[Any, ...]  # what backward needs
+
 
 class Twin:
     """Computes what a layer computes, in its place, with the same interface.

@@ -1,16 +1,12 @@
 """What each twin was verified against, and whether that is still what you read and what runs.
 
 A twin replaces the methods of a class, and everything in the lesson that these reach: functions, methods and constants,
-found by following the names that their code uses. ``verified.json`` holds a digest of each. Where one differs, because
-you edited the file or put another function in its place, the twin does not run.
+found by following the names that their code uses. ``verified.json``, written by ``verify.py``, holds a digest of each.
+Where one differs, because you edited the file or put another function in its place, the twin does not run.
 
 A digest is taken of the syntax tree, so comments, docstrings, annotations and layout do not count, and it is the same
 in every version of Python. It represents the running function only if that is what the file says, so the function's
 bytecode is compared with that of the file as well.
-
-    python -m minilstm.fast.verify
-
-runs the tests of the twins and, where they pass, takes all digests again.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def main() -> int:
         print(f"{tests} does not exist: this needs a clone of the repository", file=sys.stderr)
         return 1
     environment = {**os.environ, "MINILSTM_FAST": "1", "MINILSTM_NUMBA": "1"}
-    if subprocess.run([sys.executable, "-m", "pytest", tests], cwd=tests.parents[1], env=environment).returncode:  # noqa: S603
+    if subprocess.run([sys.executable, "-m", "pytest", str(tests)], cwd=tests.parents[1], env=environment).returncode:  # noqa: S603
         print("the twins differ from the textbook, so nothing was recorded; see the failures above", file=sys.stderr)
         return 1
     text = json.dumps({name: reach(roots) for name, roots in ROOTS.items()}, indent=1)

@@ -9,7 +9,7 @@ import numpy as np
 from minilstm.arrays import Array, Arrays, Lengths, Rng
 from minilstm.fast import kernels
 from minilstm.fast.rows import UniqueRows
-from minilstm.fast.twin import Twin
+from minilstm.fast.twin import Cache, Twin
 from minilstm.layers import conv1d, pooling
 from minilstm.layers.windows import Windows
 
@@ -33,9 +33,7 @@ class FastConv1D(Twin):
 
     takes_rows = True
 
-    def forward(
-        self, x: Any, lengths: Lengths = None, train: bool = False, rng: Rng = None
-    ) -> tuple[Array, tuple[Any, ...]]:
+    def forward(self, x: Any, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Cache]:
         """Compute y (B, T_out, F) from x (B, T, D)."""
         layer, words = self.layer, isinstance(x, UniqueRows)
         W, b = conv1d.check_input(layer, x.table[None] if words else x, None if words else lengths, "B T D", "W b")
@@ -52,7 +50,7 @@ class FastConv1D(Twin):
         y = kernels.conv1d_windows_forward(P, at, b, n_windows, phi)  # (B, T_out, F)
         return y, (table, index, words, at, n_windows, y, W, phi)
 
-    def backward(self, dy: Array, cache: tuple[Any, ...]) -> tuple[Any, Arrays]:
+    def backward(self, dy: Array, cache: Cache) -> tuple[Any, Arrays]:
         """Compute dx and the gradients of W and b."""
         table, index, words, at, n_windows, y, W, phi = cache
         conv1d.check_arrays("Conv1D", y.dtype, dy=(dy, y.shape))
@@ -72,9 +70,7 @@ class FastMaxPooling1D(Twin):
         """Return the layer's windows over T steps."""
         return self.layer.windows
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
-    ) -> tuple[Array, tuple[Any, ...]]:
+    def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Cache]:
         """Compute y (B, T_out, D) from x (B, T, D)."""
         pooling.check_input(self.layer, x, lengths, "B T D")
         (B, T, D), windows = x.shape, self.windows(x.shape[1])
@@ -83,7 +79,7 @@ class FastMaxPooling1D(Twin):
         y, at_max = kernels.max_pool_windows_forward(np.ascontiguousarray(x).reshape(B * T, D), at)  # (B, T_out, D)
         return y, (y, at_max, T)
 
-    def backward(self, dy: Array, cache: tuple[Any, ...]) -> tuple[Array, Arrays]:
+    def backward(self, dy: Array, cache: Cache) -> tuple[Array, Arrays]:
         """Compute dx (B, T, D)."""
         y, at_max, T = cache
         pooling.check_arrays(type(self.layer).__name__, y.dtype, dy=(dy, y.shape))
@@ -98,9 +94,7 @@ class FastGlobalMaxPooling1D(FastMaxPooling1D):
         """Return a window over T steps."""
         return Windows(max(1, T))
 
-    def forward(
-        self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None
-    ) -> tuple[Array, tuple[Any, ...]]:
+    def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Cache]:
         """Compute y (B, D) from x (B, T, D)."""
         y, (_, *rest) = super().forward(x, lengths, train, rng)
         return y[:, 0], (y[:, 0], *rest)
