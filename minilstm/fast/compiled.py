@@ -72,8 +72,9 @@ class KernelCache(caching.NullCache):
                 say_once(f"the compiled kernels in {folder.cache_path} are damaged, so they are compiled again")
                 with contextlib.suppress(OSError):
                     folder.flush()
-        if getattr(sys.stderr, "isatty", bool)():
-            say_once("compiling the kernels, once on this machine: some 10 seconds in all")
+        with contextlib.suppress(AttributeError, ValueError):
+            if sys.stderr.isatty():
+                say_once("compiling the kernels, once on this machine: some 10 seconds in all")
         return None
 
     def save_overload(self, signature: Any, kernel: Any) -> None:

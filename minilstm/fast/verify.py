@@ -24,7 +24,7 @@ def main() -> int:
         return 1
     text = json.dumps({name: reach(roots) for name, roots in ROOTS.items()}, indent=1)
     Path(str(RECORDS)).write_text(text + "\n", encoding="utf-8")
-    print(f"recorded in {RECORDS} what {len(ROOTS)} twins were verified against")
+    print(f"recorded what {len(ROOTS)} twins were verified against, in {RECORDS}")
     return 0
 
 

@@ -66,14 +66,11 @@ class FastConv1D(Twin):
 class FastMaxPooling1D(Twin):
     """Finds the largest number of each window without copying what the windows see."""
 
-    def windows(self, T: int) -> Windows:
-        """Return the layer's windows over T steps."""
-        return self.layer.windows
-
     def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Cache]:
         """Compute y (B, T_out, D) from x (B, T, D)."""
         pooling.check_input(self.layer, x, lengths, "B T D")
-        (B, T, D), windows = x.shape, self.windows(x.shape[1])
+        B, T, D = x.shape
+        windows = getattr(self.layer, "windows", Windows(max(1, T)))  # without any, one window sees all of a row
         at = taps(windows, np.arange(B * T, dtype=np.int32).reshape(B, T), lengths)  # (B, T_out, K)
         at = pooling.zero_padding(at + 1, windows.count(lengths)) - 1  # (B, T_out, K), -1 after a row's last window
         y, at_max = kernels.max_pool_windows_forward(np.ascontiguousarray(x).reshape(B * T, D), at)  # (B, T_out, D)
@@ -89,10 +86,6 @@ class FastMaxPooling1D(Twin):
 
 class FastGlobalMaxPooling1D(FastMaxPooling1D):
     """One window for each row: all of its steps."""
-
-    def windows(self, T: int) -> Windows:
-        """Return a window over T steps."""
-        return Windows(max(1, T))
 
     def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Cache]:
         """Compute y (B, D) from x (B, T, D)."""
