@@ -24,8 +24,9 @@ and with dropout; ``val_loss`` and ``val_accuracy`` are taken at its end, withou
 gradient, before clipping.
 """
 
+import contextlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -180,9 +181,7 @@ def predict(model: Any, x: Any, batch_size: int = 32, verbose: int = 1) -> Array
     check_stackable(data.array, model.shapes[-1])
     parts = list(outputs(choose_plan(model.layers), data, batch_size, "predict", verbose))
     order, p = (np.concatenate(part) for part in zip(*parts, strict=True))  # (N,), (N, K), shortest first
-    y = np.empty_like(p)  # (N, K)
-    y[order] = p
-    return y
+    return p[np.argsort(order)]  # (N, K)
 
 
 def evaluate(model: Any, x: Any, y: Any, batch_size: int = 32, verbose: int = 1) -> list[float]:
@@ -198,10 +197,11 @@ def evaluate(model: Any, x: Any, y: Any, batch_size: int = 32, verbose: int = 1)
 
 def score(plan: Plan, loss: Loss, data: Samples, y: Array, batch_size: int, verbose: int) -> Array:
     """Compute :func:`sums_of` all of ``data``, whose truth is y (N, K)."""
-    return tree_sum([sums_of(loss, p, y[rows]) for rows, p in outputs(plan, data, batch_size, "evaluate", verbose)])
+    with contextlib.closing(outputs(plan, data, batch_size, "evaluate", verbose)) as parts:
+        return tree_sum([sums_of(loss, p, y[rows]) for rows, p in parts])
 
 
-def outputs(plan: Plan, data: Samples, batch_size: int, title: str, verbose: int) -> Iterator[tuple[Array, Array]]:
+def outputs(plan: Plan, data: Samples, batch_size: int, title: str, verbose: int) -> Generator[tuple[Array, Array]]:
     """Yield row numbers (B,) and the model's outputs for them (B, K), a batch at a time, shortest first."""
     bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=None if verbose else True)
     with plan.workers() as parallel_map, bar:
