@@ -80,7 +80,7 @@ def test_all_of_minilstm_passes_and_the_exit_code_is_zero(capsys):
     assert cli.main(["gradcheck"]) == 0
     out = capsys.readouterr().out
     assert "LSTM(2, return_sequences=True), padded" in out
-    assert "Embedding > LSTM > Dropout > LSTM > Dense" in out
+    assert "Embedding > Dropout > LSTM > LSTM > Dense" in out
     assert "gradients right; worst relative error" in out.splitlines()[-1]
     assert "WRONG" not in out
 

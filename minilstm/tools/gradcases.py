@@ -1,4 +1,4 @@
-"""All that ``python -m minilstm gradcheck`` checks: every layer in each of its modes, every loss, whole models."""
+"""What ``python -m minilstm gradcheck`` checks: every layer in each of its modes, every loss, and whole models."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from minilstm.layers import (
 from minilstm.layers.lstm import lstm_backward, lstm_forward
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from minilstm.model import Sequential
+from minilstm.tools.architectures import NAMES, make_body
 from minilstm.tools.report import Report
 
 
@@ -61,16 +62,11 @@ def check_all() -> Iterator[Report]:
         yield check_loss(loss(from_logits=True), 3 * rng.standard_normal((B, H)), classes)
     yield check_loss(MeanSquaredError(), x[:, 0], x[:, 1])
 
-    for between in (
-        [Conv1D(3, 2, activation="relu"), MaxPooling1D(), Flatten(), Dense(3, "relu")],
-        [LSTM(H)],
-        [LSTM(H, return_sequences=True), Dropout(0.3), LSTM(H)],
-        [Bidirectional(LSTM(H))],
-        [Conv1D(3, 2, activation="relu"), MaxPooling1D(), LSTM(H)],
-    ):
-        model = Sequential([Embedding(6, D, input_length=T), *between, Dense(1, "sigmoid")], seed=3, dtype="float64")
-        ragged = None if any(isinstance(layer, Flatten) for layer in between) else lengths
-        yield check_model(model, BinaryCrossentropy(), tokens, y, ragged)
+    cnn = [Conv1D(3, 2, activation="relu"), MaxPooling1D(), Flatten(), Dense(3, "relu")]
+    for body in (cnn, *(make_body(name, H, F=3, K=2) for name in NAMES if name != "cnn")):
+        first = Embedding(6, D, input_length=T), Dropout(0.3)
+        model = Sequential([*first, *body, Dense(1, "sigmoid")], seed=3, dtype="float64")
+        yield check_model(model, BinaryCrossentropy(), tokens, y, None if body is cnn else lengths)
     model = Sequential([Embedding(6, D), LSTM(H), Dense(3, "softmax")], seed=3, dtype="float64")
     yield check_model(model, CategoricalCrossentropy(), tokens, np.eye(3)[[0, 2, 1, 1]], lengths)
 
