@@ -93,12 +93,19 @@ def show_all(exhibits: dict[str, Any]) -> int:
 
 def load_exhibits(path: Path) -> dict[str, Any]:
     """Import the exhibits, by name, from their file; raise a LookupError where it is not there."""
-    spec = importlib.util.spec_from_file_location("minilstm_exhibits", path)
-    if spec is None or spec.loader is None or not path.exists():
-        raise LookupError(f"{path} is not there: this needs a clone of the repository")
+    if not path.exists():
+        raise LookupError(f"{path} does not exist: this command needs a clone of the repository")
+    return import_file(path).EXHIBITS
+
+
+def import_file(path: str | Path) -> Any:
+    """Import a Python file by its path, whether or not it is on the search path."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    assert spec is not None  # as it ends in .py
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.EXHIBITS
+    return module
 
 
 def choose(text: str, names: Iterable[str]) -> str:
