@@ -259,7 +259,7 @@ def test_a_place_where_no_model_can_be_saved_is_refused_before_anything_is_read(
     ("content", "message"),
     [
         (tickets_csv(["post"]), "all 12 texts are labelled 'post', expected at least 2 labels"),
-        (tickets_csv() + "\nbiling,see to it", "data.csv:38: 'biling' occurs only once, expected at least 2 texts of each"),
+        (tickets_csv() + "\nbiling,see to it", "data.csv:38: 'biling' occurs only once, expected at least 2 texts"),
         ("text,label\n?,a\n!,a\n?,b\n!,b\n", "hold no words"),
         ("text,label\nfine,a\n'awful,\n", "data.csv:3: the label is empty"),
         (b"text,label\ncaf\xe9,a\n", "data.csv:2: byte 0xe9 is not UTF-8"),
