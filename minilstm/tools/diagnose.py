@@ -26,7 +26,7 @@ from minilstm.tools.findings import Diagnosis, Finding
 from minilstm.tools.validate import as_sequence
 from minilstm.training import backward, check_compiled, forward, take
 
-SECONDS = 10.0  # for memorising a batch; a quarter of it for each learning rate
+SECONDS = 10.0  # of processor time, for memorising a batch; a quarter of it for each learning rate
 RANGES = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
 
 
@@ -108,12 +108,12 @@ class Case:
 
     def train(self, optimizer: Optimizer, steps: int, seconds: float, enough: float) -> tuple[Array, list[str]]:
         """Train on the batch, then restore the weights: the losses, and the names of weights that did not move."""
-        model, losses, weights, end = self.model, [], self.model.get_weights(), time.monotonic() + seconds
+        model, losses, weights, end = self.model, [], self.model.get_weights(), time.process_time() + seconds
         plan = choose_plan(model.layers, optimizer)
         for n in range(steps + 1):
             p, caches = forward(plan.runners, self.x, self.lengths)
             losses.append(float(self.loss.forward(p, self.y)))
-            if n == steps or not losses[-1] > enough or time.monotonic() > end:
+            if n == steps or not losses[-1] > enough or time.process_time() > end:
                 break
             grads = backward(plan.runners, self.loss.backward(p, self.y), caches)
             plan.stepper.step(model.params, grads, plan.stepper.norm(grads))
