@@ -63,18 +63,6 @@ examples:
       read a file, and write each text with its label and the probabilities of all labels to another
 """
 
-INSPECT = """\
-example:
-  python -m minilstm inspect model.safetensors
-"""
-
-DOWNLOAD = """\
-The folder is $MINILSTM_CACHE or, by default, the system's cache folder. 'train imdb' downloads by itself.
-
-example:
-  python -m minilstm download
-"""
-
 GRADCHECK = """\
 examples:
   python -m minilstm gradcheck
@@ -149,13 +137,8 @@ def make_parser() -> Parser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(run: Callable[[argparse.Namespace], int], text: str, more: str) -> Parser:
-        added = subparsers.add_parser(
-            run.__name__,
-            help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
-            epilog=more,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        about, layout = f"{text[0].upper()}{text[1:]}.", argparse.RawDescriptionHelpFormatter
+        added = subparsers.add_parser(run.__name__, help=text, description=about, epilog=more, formatter_class=layout)
         added.set_defaults(run=run, wrong=added.error)
         return added
 
@@ -195,7 +178,11 @@ def make_parser() -> Parser:
     form.add_argument("--json", action="store_true", help="print a JSON object for each text")
     form.add_argument("--out", metavar="FILE", help="write texts and predictions to this .csv or .jsonl file")
 
-    inspect = command(commands.inspect, "show the layers, labels, tokenizer and settings of a model", INSPECT)
+    inspect = command(
+        commands.inspect,
+        "show the layers, labels, tokenizer and settings of a model",
+        "example:\n  python -m minilstm inspect model.safetensors",
+    )
     inspect.add_argument("model", metavar="MODEL", help="a model file or checkpoint")
 
     check = command(gradcheck, "check gradients against numerical derivatives", GRADCHECK)
@@ -208,7 +195,10 @@ def make_parser() -> Parser:
     bugs.add_argument("name", nargs="*", metavar="NAME", help="a bug, or a part of its name (default: list all)")
     bugs.add_argument("--all", action="store_true", help="plant all bugs, and report which were found")
 
-    command(commands.download, "download the IMDB reviews (84 MB) and print their path", DOWNLOAD)
+    folder = "They are kept in $MINILSTM_CACHE or, by default, in the system's cache folder.\n\nexample:\n  "
+    command(
+        commands.download, "download the IMDB reviews (84 MB) and print their path", f"{folder}{parser.prog} download"
+    )
     return parser
 
 
@@ -286,9 +276,8 @@ def make_layer(where: str) -> Layer:
         raise ValueError(f"cannot import {source!r}: {type(error).__name__}: {error}") from error
     if not hasattr(module, name):
         raise ValueError(f"{source!r} has no {name!r}; check the spelling")
-    thing = getattr(module, name)
     try:
-        layer = thing() if callable(thing) else thing
+        layer = thing() if callable(thing := getattr(module, name)) else thing
     except Exception as error:
         remedy = "give the name of something that can be called without arguments"
         raise TypeError(f"{where}() fails: {type(error).__name__}: {error}; {remedy}") from error

@@ -84,7 +84,7 @@ def test_a_bug_that_can_no_longer_be_planted_does_not_keep_the_others_from_being
     assert "NOT FOUND by" in first
     assert "found by" in second
     assert last == "1 of 2 bugs found"
-    assert "minilstm/optimizers.py has changed: 'no such line' is not there once" in err
+    assert "minilstm/optimizers.py has changed: 'no such line' does not occur exactly once" in err
     assert cli.main(["museum", CLIPPED]) == 1
     assert "minilstm museum: minilstm/optimizers.py has changed" in capsys.readouterr().err
 
@@ -126,7 +126,7 @@ def test_the_tests_of_the_copy_refuse_another_minilstm(tmp_path):
         ),
         ("adam", "3 bugs have 'adam' in their names; expected .*'Adam forgets its means after each step'"),
         ("the", r"\d+ bugs have 'the' in their names; expected .* or \.\.\."),
-        ("xyzzy", "no bug is named 'xyzzy'; expected one of those that are listed without a name"),
+        ("xyzzy", "no bug is named 'xyzzy'; expected one of those that museum lists without a name"),
     ],
 )
 def test_a_name_that_is_not_that_of_one_bug_is_refused_in_one_line_with_those_that_are_close(name, message, capsys):
