@@ -42,7 +42,7 @@ class Sequential:
     """
 
     def __init__(self, layers: Iterable[Layer] = (), seed: int | None = None, dtype: npt.DTypeLike = "float32") -> None:
-        if not isinstance(layers, Iterable):
+        if not isinstance(layers, Iterable) or getattr(layers, "ndim", 1) == 0:  # np.array(4) is "iterable"
             raise TypeError(f"layers is one {type(layers).__name__}, expected a list; write Sequential([...])")
         self.dtype = check_dtype(dtype)
         self.rng = make_rng(seed)

@@ -86,9 +86,10 @@ def train(options: Namespace) -> int:
     p = probabilities(model, x_held)  # (N, K)
     most = np.bincount(y[held_out]).max() / len(held_texts)
     accuracy = float(np.mean(p.argmax(axis=1) == y[held_out]))
-    names = (*SETTINGS["own"], "embedding_dims", "hidden_dims", "batch_size", "model", "seed")
-    about = {"data": Path(options.data).name, "texts": len(texts), "validation_accuracy": accuracy}
-    model.metadata["training"] = about | {name: getattr(options, name) for name in names}
+    facts = {"data": Path(options.data).name, "texts": len(texts), "validation_accuracy": accuracy}
+    model.metadata["training"] = facts | {
+        key: getattr(options, key) for key in (*SETTINGS["own"], "batch_size", "seed")
+    }
     model.save(out)
     print(f"\naccuracy {accuracy:.4f} on the texts held out for validation; the most frequent label alone: {most:.4f}")
     print(f"saved as {out}; next:\n  python -m minilstm predict {shlex.quote(str(out))} 'a text to classify'")
@@ -117,7 +118,7 @@ def evaluate(options: Namespace) -> int:
     lines = [["true label", "texts", "recall", *heads]]
     for label, count, fraction, row in zip(labels, counts, recall, confusion, strict=True):
         lines.append([label, str(count), "-" if fraction is None else f"{fraction:.4f}", *map(str, row[: len(heads)])])
-    print_table([[printable(cell) for cell in line] for line in lines])
+    print_table(lines)
     return 0
 
 
@@ -162,12 +163,10 @@ def inspect(options: Namespace) -> int:
     model = Sequential.load(options.model)
     model.summary(lambda line: print(printable(line)))
     about = saving.describe(model)
-    facts = {"layers": list(model.layers), "dtype": about["dtype"], **(about["compiled"] or {})}
-    if model.tokenizer:
-        facts["tokenizer"] = about["tokenizer"]
-        facts["vocabulary"] = f"{len(model.tokenizer.word_index)} words in {model.tokenizer.document_count} texts"
+    words = len(model.tokenizer.word_index) if model.tokenizer else None
+    facts = {"layers": list(model.layers), "dtype": about["dtype"], "words": words, "tokenizer": about["tokenizer"]}
     print()
-    for name, value in {**facts, **model.metadata}.items():
+    for name, value in {**facts, **(about["compiled"] or {}), **model.metadata}.items():
         if isinstance(value, dict) and "class" in value:
             value = f"{value['class']}({', '.join(f'{key}={item!r}' for key, item in value['arguments'].items())})"
         print(printable(f"{name}: {textwrap.shorten(str(value), 400, placeholder=' ...')}"))
@@ -315,7 +314,7 @@ def write_answers(path: Path, labels: list[str], answers: list[dict[str, Any]]) 
 
 
 def print_json(thing: dict[str, Any]) -> None:
-    """Print an object on a line, with escapes if the terminal cannot show or might obey a character."""
+    """Print an object on a line, with escapes if the terminal cannot show a character, or would obey it."""
     utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
     text = json.dumps(thing, ensure_ascii=False)
     print(text if utf8 and text.isprintable() else json.dumps(thing), flush=True)
@@ -327,7 +326,8 @@ def printable(text: str) -> str:
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of cells in columns; Chinese, Japanese and Korean characters are two columns wide."""
+    """Print rows of cells in aligned columns; Chinese, Japanese and Korean characters are two columns wide."""
+    rows = [list(map(printable, row)) for row in rows]
     sizes = [[len(cell) + sum(unicodedata.east_asian_width(c) in "WF" for c in cell) for cell in row] for row in rows]
     widths = [max(column) for column in zip(*sizes, strict=True)]
     for row, size in zip(rows, sizes, strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 REMEDIES = {
@@ -49,8 +48,7 @@ class Finding(NamedTuple):
         return REMEDIES[self.name]
 
 
-@dataclass(frozen=True, repr=False)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """What :func:`diagnose` found, most fundamental first; print it for a report."""
 
     findings: list[Finding]
@@ -60,8 +58,7 @@ class Diagnosis:
         """Whether nothing was found."""
         return not self.findings
 
-    def __repr__(self) -> str:
-        """Write the report."""
+    def __repr__(self) -> str:  # the report
         if self.ok:
             return "nothing found in the data, gates, gradients and learning rate; wrong labels cannot be seen"
         lines = [f"{len(self.findings)} found; begin with the first, since it may cause the others"]

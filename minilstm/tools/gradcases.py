@@ -102,8 +102,8 @@ def windows(x: Array, lengths: Array, F: int) -> Iterator[Report]:
         yield check_layer(Conv1D(F, 2, activation=activation), x, lengths)
     yield check_layer(Conv1D(F, 5), x)
     for pooling in (MaxPooling1D, AveragePooling1D):
-        for (pool_size, strides), padding in product(((2, None), (3, 1), (2, 3)), ("valid", "same")):
-            yield check_layer(pooling(pool_size, strides, padding), x, lengths)
+        for (pool_size, step), padding in product(((2, None), (3, 1), (2, 3)), ("valid", "same")):
+            yield check_layer(pooling(pool_size, step, padding), x, lengths)
         yield check_layer(pooling(7), x)
 
 
