@@ -12,7 +12,7 @@ import argparse
 import time
 
 import numpy as np
-from common import bag_of_words, one_line_errors, options
+from common import bag_of_words, one_line_errors, options, run
 
 from minilstm import (
     Conv1D,
@@ -103,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

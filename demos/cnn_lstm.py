@@ -12,7 +12,7 @@ import argparse
 import time
 
 import numpy as np
-from common import bag_of_words, one_line_errors, options
+from common import bag_of_words, one_line_errors, options, run
 
 from minilstm import LSTM, Conv1D, Dense, Dropout, Embedding, MaxPooling1D, OneCycle, RMSprop, Sequential, Tokenizer
 from minilstm.data import load_builtin, load_imdb
@@ -87,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -22,6 +22,7 @@ import numpy as np
 from minilstm import Adam, Callback, Layer, Sequential, pad_sequences
 from minilstm.arrays import Array
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Embedding, GlobalMaxPooling1D, MaxPooling1D
+from minilstm.tools.cli import Parser, number
 
 V, H, N = 10, 32, 2000  # vocabulary size, LSTM units, training texts (and as many test texts)
 A, B = 1, 2  # the two words that count; those from 3 on are there to distract, and 0 is padding
@@ -46,9 +47,9 @@ def noise(rng: np.random.Generator, T: int) -> tuple[Array, Array]:
 def count(rng: np.random.Generator) -> Data:
     """Seven A and three B, or three A and seven B, anywhere among 40 words."""
     x, y = noise(rng, 40)
-    places = rng.permuted(np.tile(np.arange(40), (N, 1)), axis=1)[:, :10]  # (N, 10)
-    number_of_a = np.where(y, 7, 3)[:, None]  # (N, 1)
-    np.put_along_axis(x, places, np.where(np.arange(10) < number_of_a, A, B), axis=1)
+    index = rng.permuted(np.tile(np.arange(40), (N, 1)), axis=1)[:, :10]  # (N, 10)
+    count_of_a = np.where(y, 7, 3)[:, None]  # (N, 1)
+    np.put_along_axis(x, index, np.where(np.arange(10) < count_of_a, A, B), axis=1)
     return x, y
 
 
@@ -202,10 +203,8 @@ def outcome(accuracy: float) -> str:
 
 def main() -> None:
     """Run all trials, a line each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seed", type=common.at_least(0), default=0, metavar="N", help="random seed (default: 0)")
+    parser = Parser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="random seed (default: 0)")
     seed = parser.parse_args().seed
     met = 0
     print(f"{'task':<27} {'model':<20} {'accuracy':>8} {'seconds':>8}  known answer")
@@ -219,4 +218,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    common.run(main)

@@ -35,6 +35,7 @@ from minilstm import (
     pad_sequences,
 )
 from minilstm.data import load_builtin, load_imdb
+from minilstm.tools.cli import Parser, number
 
 EXAMPLES = """\
 examples:
@@ -85,15 +86,15 @@ def build_model(name: str, steps: int, activation: str, seed: int) -> Sequential
 def main() -> None:
     """Train a model of the tutorial, with or without its mistakes."""
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=layout)
+    parser = Parser(description=__doc__, epilog=EXAMPLES, formatter_class=layout)
     add = parser.add_argument
     add("--model", choices=MODELS, default="lstm", help="which of the five models to train (default: lstm)")
     mistakes = ("texts_to_matrix", "sigmoid")
     add("--mistake", choices=mistakes, action="append", default=[], help="make this mistake; may be given twice")
     add("--data", metavar="PATH", help="IMDB archive or folder, or 'builtin' (default: $MINILSTM_DATA, else download)")
-    add("--reviews", type=common.at_least(20), default=5000, metavar="N", help="training reviews, and test reviews")
-    add("--epochs", type=common.at_least(1), default=6, metavar="N", help="passes over the reviews (default: 6)")
-    add("--seed", type=common.at_least(0), default=0, metavar="N", help="random seed (default: 0)")
+    add("--reviews", type=number(int, 20), default=5000, metavar="N", help="training reviews, and test reviews")
+    add("--epochs", type=number(int, 1), default=6, metavar="N", help="passes over the reviews (default: 6)")
+    add("--seed", type=number(int, 0), default=0, metavar="N", help="random seed (default: 0)")
     config = parser.parse_args()
     common.choose_corpus(config)
 
@@ -136,4 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    common.run(main)

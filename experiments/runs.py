@@ -27,6 +27,7 @@ from sklearn.linear_model import LogisticRegression
 from minilstm import Callback, OneCycle, Sequential, Tokenizer, pad_sequences
 from minilstm.arrays import Array
 from minilstm.data import load_imdb
+from minilstm.tools.cli import Parser, number
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "demos"))
 
@@ -67,7 +68,7 @@ class Job(NamedTuple):
     validation: bool = False  # test on a tenth of the training reviews, split off by movie, not on the test reviews
 
 
-def make_parser(description: str | None, file: str) -> argparse.ArgumentParser:
+def make_parser(description: str | None, file: str) -> Parser:
     """Make the command line of an experiment on all of IMDB."""
     script = f"experiments/{Path(file).name}"
     examples = (
@@ -76,7 +77,7 @@ def make_parser(description: str | None, file: str) -> argparse.ArgumentParser:
         f"  python {script} --seeds 1 --out one_seed      one seed, with its results elsewhere\n"
     )
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=description, epilog=examples, formatter_class=layout)
+    parser = Parser(description=description, epilog=examples, formatter_class=layout)
     parser.add_argument(
         "--data", metavar="PATH", help="IMDB archive or folder (default: $MINILSTM_DATA, else download)"
     )
@@ -84,10 +85,10 @@ def make_parser(description: str | None, file: str) -> argparse.ArgumentParser:
     return parser
 
 
-def add_seeds_and_out(parser: argparse.ArgumentParser) -> None:
-    """Add two options."""
+def add_seeds_and_out(parser: Parser) -> None:
+    """Add the options --seeds and --out."""
     seeds, out = "number of runs, each with its own seed (default: 3)", "output folder (default: results)"
-    parser.add_argument("--seeds", type=common.at_least(1), default=3, metavar="N", help=seeds)
+    parser.add_argument("--seeds", type=number(int, 1), default=3, metavar="N", help=seeds)
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help=out)
 
 
