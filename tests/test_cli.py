@@ -11,8 +11,6 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from minilstm import Dense, Embedding, GlobalAveragePooling1D, Sequential, Tokenizer, __version__
 from minilstm.tools import cli, commands
@@ -238,13 +236,6 @@ def test_the_same_seed_trains_the_same_model(tmp_path):
         weights.append(np.concatenate([w.ravel() for w in Sequential.load(out).get_weights()]))
     assert np.array_equal(weights[0], weights[1])
     assert not np.array_equal(weights[0], weights[2])
-
-
-@given(st.lists(st.integers(2, 40), min_size=2, max_size=5), st.integers(0, 9))
-def test_a_tenth_of_each_label_but_at_least_one_is_held_out(counts, seed):
-    y = np.repeat(np.arange(len(counts)), counts)
-    held_out = commands.split(y, 0.1, seed)
-    assert np.bincount(y[held_out]).tolist() == [max(1, round(count / 10)) for count in counts]
 
 
 @pytest.mark.parametrize("out", ["nowhere/m.safetensors", "m.csv", "m", "folder.safetensors"])

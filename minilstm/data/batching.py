@@ -53,7 +53,7 @@ def shards(lengths: Array, rows: Array) -> list[Array]:
     shorter than half the longest. Shards do not depend on the number of threads, so neither do the results.
     """
     rows = rows[np.argsort(-lengths[rows], kind="stable")]  # (B,)
-    parts = []
+    parts: list[Array] = []
     while len(rows):
         B, T = len(rows), int(lengths[rows[0]])
         S = max(1, min(B // ROWS_PER_SHARD, max(2, B // (2 * ROWS_PER_SHARD))))

@@ -33,9 +33,11 @@ DATA is one of
   aclImdb_v1.tar.gz    the same, from an archive or unpacked folder of your own
   builtin              made-up reviews, no network needed
   reviews.csv          your own, also .tsv, with columns "text" and "label", or as the options say
-  reviews.jsonl        an object with "text" and "label" a line
-  reviews/             a folder with one sub-folder of .txt files for each label
-Files are UTF-8. There may be two labels or more; a tenth of the texts is held out to stop training in time.
+  reviews.jsonl        an object with "text" and "label" on each line, or .json, a list of them
+  reviews/             a folder with a sub-folder of .txt files for each label
+  -                    standard input: a table or JSON
+Files are UTF-8, and may be compressed (.gz, .bz2, .xz, .zip). There may be two labels or more; a tenth of the texts is
+held out to stop training in time.
 
 examples:
   python -m minilstm train builtin --out model.safetensors
@@ -59,6 +61,7 @@ A line says the label and its probability, with a tab between; with --json, an o
 examples:
   python -m minilstm predict model.safetensors 'The plot was dull, but the music was superb.'
   python -m minilstm predict model.safetensors --file reviews.txt --json
+  python -m minilstm predict mails.safetensors --file new_mails.csv --text-column body
   cat reviews.txt | python -m minilstm predict model.safetensors
 """
 
@@ -179,7 +182,8 @@ def make_parser() -> argparse.ArgumentParser:
     predict = command(commands.predict, "classify texts", PREDICT)
     predict.add_argument("model", metavar="MODEL", help="a file that train saved")
     predict.add_argument("text", nargs="*", metavar="TEXT", help="(default: standard input, one text a line)")
-    predict.add_argument("--file", metavar="FILE", help="read texts from here instead, one a line, in UTF-8")
+    predict.add_argument("--file", metavar="FILE", help="read texts from a file: a table, JSON, or a text on each line")
+    add_format(predict)
     predict.add_argument("--json", action="store_true", help="print a JSON object for each text")
 
     check = command(run_gradcheck, "check gradients numerically against numerical derivatives", GRADCHECK)
@@ -200,10 +204,17 @@ def make_parser() -> argparse.ArgumentParser:
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which texts."""
     parser.add_argument("data", metavar="DATA", help="imdb, builtin, or your own file or folder")
-    parser.add_argument("--text-column", default="text", metavar="NAME", help="column of the texts (default: text)")
+    add_format(parser)
     parser.add_argument("--label-column", default="label", metavar="NAME", help="of the labels (default: label)")
     parser.add_argument("--reviews", type=number(int, 4), metavar="N", help="of imdb or builtin (default: 5000)")
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="repeats a run (default: 0)")
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how your own texts are written down."""
+    parser.add_argument("--text-column", default="text", metavar="NAME", help="column of the texts (default: text)")
+    parser.add_argument("--delimiter", metavar="CHAR", help="between columns, such as ';' or tab (default: found)")
+    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="such as cp1252 (default: utf-8)")
 
 
 def number(kind: type[int] | type[float], low: float, high: float = 1e9) -> Callable[[str], float]:

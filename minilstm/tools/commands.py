@@ -3,17 +3,20 @@
 Results go to stdout, notes and bars to stderr. What is wrong with a file comes as a ValueError or OSError, for ``main``
 to say so. ``options.wrong`` says that the options do not fit each other, and ends the program.
 
-A classifier is a model with a tokenizer and these metadata: "labels", sorted as text, number k of them for the k-th
-output, and "maxlen", how many words of a text it reads, the last ones.
+A classifier is a model with a tokenizer and these metadata: "labels", of which label k belongs to output k, and
+"maxlen", how many words of a text it reads, the last ones.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import re
 import shlex
 import sys
+import warnings
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,7 +28,9 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.data import download_imdb, load_builtin, load_imdb
-from minilstm.data.own import FORMATS, Row, load_own, read_text
+from minilstm.data.labels import hold_out, shorten, sort_labels
+from minilstm.data.own import FORMATS, load_own
+from minilstm.data.records import Row
 from minilstm.data.text import Tokenizer, pad_sequences
 from minilstm.model import Sequential
 from minilstm.runs.callbacks import Callback, EarlyStopping
@@ -59,7 +64,8 @@ def train(options: Namespace) -> int:
         if getattr(options, key) is None:
             setattr(options, key, setting)
     y = numbers(rows, labels)  # (N,)
-    held_out = split(y, 0.1, options.seed)  # (N,)
+    with notes("train"):
+        held_out = hold_out([row.text for row in rows], [row.label for row in rows], 0.1, options.seed)  # (N,)
     texts, held_texts = ([rows[n].text for n in np.flatnonzero(part)] for part in (~held_out, held_out))
     model = make_classifier(options, len(labels))
     model.tokenizer = Tokenizer(num_words=options.vocab_size)
@@ -68,7 +74,8 @@ def train(options: Namespace) -> int:
         raise ValueError(f"the {len(texts)} texts of {options.data} hold no words")
     model.metadata = {"labels": labels, "maxlen": options.maxlen}
 
-    counts = ", ".join(f"{label} {count}" for label, count in sorted(Counter(row.label for row in rows).items()))
+    count = Counter(row.label for row in rows)
+    counts = shorten([f"{label} {count[label]}" for label in labels])
     print(f"{len(texts)} texts to train on, {len(held_texts)} held out for validation; labels: {counts}\n")
     model.summary()
     print(flush=True)
@@ -76,6 +83,8 @@ def train(options: Namespace) -> int:
     if options.checkpoint:
         callbacks.append(ModelCheckpoint(options.checkpoint, SAVE, options.resume))
     x, x_held = encode(model, texts), encode(model, held_texts)
+    note_unread("train", x, "texts to train on")
+    note_unread("train", x_held, "held-out texts")
     held_data = (x_held, y[held_out])
     model.fit(x, y[~held_out], options.batch_size, options.epochs, validation_data=held_data, callbacks=callbacks)
     p = probabilities(model, x_held)  # (N, K)
@@ -94,7 +103,9 @@ def evaluate(options: Namespace) -> int:
     model, labels = load_classifier(options.model)
     rows = read(options, part=1)
     y = numbers(rows, labels)  # (N,)
-    p = probabilities(model, encode(model, [row.text for row in rows]))  # (N, K)
+    x = encode(model, [row.text for row in rows])
+    note_unread("evaluate", x, "texts")
+    p = probabilities(model, x)  # (N, K)
     table = np.zeros((len(labels), len(labels)), int)  # (K, K): true label, said label
     np.add.at(table, (y, p.argmax(axis=1)), 1)
     loss = float(-np.log(np.clip(p[np.arange(len(y)), y], 1e-7, 1)).mean())  # what both cross-entropies come to
@@ -150,9 +161,10 @@ def kind(data: str) -> str:
     path = Path(data)
     if data in ("imdb", "builtin"):
         return data
-    if path.name.lower().endswith((".tar.gz", ".tgz", ".tar")) or (path / "train" / "pos").is_dir():
+    if re.search(r"\.(tar(\.(gz|bz2|xz))?|tgz|tbz2|txz)$", path.name.lower()) or (path / "aclImdb").is_dir():
         return "imdb"
-    return "imdb" if (path / "aclImdb").is_dir() else "own"
+    folders = (path / part / label for part in ("train", "test") for label in ("pos", "neg"))
+    return "imdb" if all(folder.is_dir() for folder in folders) else "own"
 
 
 def read(options: Namespace, part: int) -> list[Row]:
@@ -160,9 +172,9 @@ def read(options: Namespace, part: int) -> list[Row]:
     if kind(options.data) == "own":
         if options.reviews:
             options.wrong("--reviews is for imdb and builtin; of your own data, all is read")
-        if not Path(options.data).exists():
+        if not Path(options.data).exists() and options.data != "-":
             raise FileNotFoundError(f"nothing at {options.data}; DATA is imdb, its archive, builtin, or {FORMATS}")
-        return load_own(options.data, text_column=options.text_column, label_column=options.label_column)
+        return read_own(options, options.data)
     reviews = options.reviews or 5000
     if options.data == "builtin":
         texts, y = load_builtin(reviews, options.seed)[part]
@@ -173,7 +185,7 @@ def read(options: Namespace, part: int) -> list[Row]:
 
 
 def choose_labels(rows: Sequence[Row]) -> list[str]:
-    """List the labels, sorted as text, or raise a ValueError where there is too little to learn from."""
+    """List the labels in order, or raise a ValueError if there is too little to learn from."""
     counts = Counter(row.label for row in rows)
     for row in rows:
         if counts[row.label] == 1:
@@ -183,7 +195,7 @@ def choose_labels(rows: Sequence[Row]) -> list[str]:
             )
     if len(counts) < 2:
         raise ValueError(f"all {len(rows)} texts are labelled {rows[0].label!r}, expected at least 2 labels")
-    return sorted(counts)
+    return sort_labels(counts)
 
 
 def numbers(rows: Sequence[Row], labels: list[str]) -> Array:
@@ -191,19 +203,39 @@ def numbers(rows: Sequence[Row], labels: list[str]) -> Array:
     number = {label: k for k, label in enumerate(labels)}
     for row in rows:
         if row.label not in number:
-            known = ", ".join(map(repr, labels))
+            known = shorten([repr(label) for label in labels])
             raise ValueError(f"{row.where}: label {row.label!r} is none of the model's, which are {known}")
     return np.array([number[row.label] for row in rows])  # (N,)
 
 
-def split(y: Array, share: float, seed: int) -> Array:
-    """Draw rows for validation, (N,) of bool: a share of the rows of each label in y (N,), but at least one."""
-    rng = np.random.default_rng(seed)
-    held_out = np.zeros(len(y), bool)  # (N,)
-    for label in np.unique(y):
-        rows = rng.permutation(np.flatnonzero(y == label))
-        held_out[rows[: max(1, round(share * len(rows)))]] = True
-    return held_out
+def read_own(options: Namespace, path: str, labelled: bool = True) -> list[Row]:
+    """Read somebody's own texts as the options say; what is odd about them is noted on stderr."""
+    with notes(options.command):
+        columns = {"text_column": options.text_column} | ({"label_column": options.label_column} if labelled else {})
+        return load_own(path, **columns, labelled=labelled, delimiter=options.delimiter, encoding=options.encoding)
+
+
+@contextlib.contextmanager
+def notes(command: str) -> Iterator[None]:
+    """Print warnings as one line each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        print(f"minilstm {command}: {warning.message}", file=sys.stderr)
+
+
+def note_unread(command: str, x: Sequence[Any], texts: str) -> None:
+    """Note on stderr where token ids x of N texts hold too few words to learn from or to judge."""
+    words = np.array([np.count_nonzero(ids) for ids in x])  # (N,)
+    if empty := np.count_nonzero(words == 0):
+        note = f"{empty} of {len(words)} {texts} contain no known words, so the model sees them as empty"
+        print(f"minilstm {command}: {note}", file=sys.stderr)
+    if words.any() and np.mean(words <= 1) > 0.5:
+        note = (
+            f"most {texts} contain at most one known word; words are separated by spaces and punctuation, so texts in"
+        )
+        print(f"minilstm {command}: {note} Chinese, Japanese or Thai need spaces between words", file=sys.stderr)
 
 
 def load_classifier(path: str) -> tuple[Sequential, list[str]]:
@@ -242,14 +274,21 @@ def probabilities(model: Sequential, x: Any) -> Array:
 
 
 def batches_of_texts(options: Namespace) -> Iterator[list[str]]:
-    """Yield the texts to judge: from the arguments, a file or standard input, a line each in the latter two."""
+    """Yield the texts to classify: from the arguments, from a file, or from standard input, one on each line."""
     if options.text:
+        for text in options.text:
+            if Path(text).suffix and Path(text).is_file():
+                print(
+                    f"minilstm predict: {text!r} is classified as a text; to read that file, use --file",
+                    file=sys.stderr,
+                )
         yield options.text
         return
     if options.file:
-        stream: Any = io.StringIO(read_text(Path(options.file)), newline=None)
-    else:
-        stream = sys.stdin or io.StringIO()
+        rows = read_own(options, options.file, labelled=False)
+        yield from ([row.text for row in rows[n : n + BATCH]] for n in range(0, len(rows), BATCH))
+        return
+    stream: Any = sys.stdin or io.StringIO()
     typed = stream.isatty()
     if typed:
         print("type texts, one a line; end with Ctrl-D (on Windows Ctrl-Z and Enter)", file=sys.stderr)
