@@ -52,10 +52,10 @@ def sort_labels(labels: Iterable[str]) -> list[str]:
     return sorted(set(labels), key=key)
 
 
-def shorten(labels: Sequence[str], most: int = 12) -> str:
-    """List labels for a message: all of them, or the first ones and how many more there are."""
-    more = f" and {len(labels) - most} more" if len(labels) > most else ""
-    return ", ".join(labels[:most]) + more
+def shorten(names: Sequence[str], most: int = 12) -> str:
+    """List names for a message: all of them, or the first ones and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _number(label: str) -> float | None:

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from minilstm.data.files import decode, hidden, unpack
-from minilstm.data.labels import warn_of_look_alikes
+from minilstm.data.labels import shorten, warn_of_look_alikes
 from minilstm.data.records import Row, read_json, read_table
 
 FORMATS = (
@@ -106,12 +106,8 @@ def _read_folder(folder: Path, labelled: bool, encoding: str) -> Iterator[Row]:
         for file in files:
             yield Row(decode(str(file), file.read_bytes(), encoding), place.name if labelled else "", str(file))
     if skipped:
-        names = ", ".join(str(file.relative_to(folder)) for file in skipped[:3])
-        warnings.warn(
-            f"{len(skipped)} files or folders in {folder} are not read, since only .txt files in the folder of a label "
-            f"are: {names}{', ...' if len(skipped) > 3 else ''}",
-            stacklevel=3,
-        )
+        names = shorten([str(file.relative_to(folder)) for file in skipped], most=3)
+        warnings.warn(f"not read in {folder}: {names}; only .txt files in the folder of a label are read", stacklevel=3)
 
 
 def _read_file(path: str, columns: list[str], delimiter: str | None, encoding: str) -> Iterator[Row]:
