@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from minilstm.data.files import unix_lines
+from minilstm.data.labels import shorten
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST_FIELD = 2**31 - 1  # characters; Python's own limit for a field of a table is 131,072
@@ -75,7 +76,7 @@ def _rows(path: str, reader: Any, skipped_lines: int, columns: list[str], delimi
 
 def _find(column: str, head: list[str], where: str) -> int:
     if head.count(column) != 1:
-        names = ", ".join(f"{name!r:.40}" for name in head[:9]) + (", ..." if len(head) > 9 else "")
+        names = shorten([repr(name[:40]) for name in head])
         raise ValueError(
             f"{where}: {head.count(column) or 'no'} columns are named {column!r}, expected one in the head, the first "
             f"line, which has {names}; add a head if there is none, or choose columns with --text-column, "
@@ -108,7 +109,7 @@ def _take(thing: Any, where: str, columns: list[str]) -> Row:
     row = []
     for kind, key in zip(("text", "label"), columns, strict=False):
         if key not in thing:
-            names = ", ".join(f"{name!r:.40}" for name in list(thing)[:9]) or "none"
+            names = shorten([repr(name[:40]) for name in thing]) or "none"
             remedy = "choose keys with --text-column and --label-column"
             raise ValueError(f"{where}: expected {key!r} with a {kind} among its keys, which are {names}; {remedy}")
         value = thing[key]
