@@ -50,7 +50,7 @@ def load_own(
         text_column: the name of the column, or in JSON of the key, that holds the text.
         label_column: likewise for the label, which in JSON may also be an integer, true or false.
         labelled: False reads texts alone: labels may be missing and are not looked at, ``path`` may also be a file
-            with a text on each line, and a folder may hold its ``.txt`` files itself.
+            with a text on each line, and a folder may hold its ``.txt`` files anywhere.
         delimiter: what separates the columns of a table, a single character, or "tab". None finds out.
         encoding: that of the file or files, by a name that Python knows, such as "cp1252" or "utf-16".
 
@@ -86,28 +86,38 @@ def load_own(
 
 
 def _read_folder(folder: Path, labelled: bool, encoding: str) -> Iterator[Row]:
+    """Read the ``.txt`` files in the folder of each label or, if labels are not wanted, all there are at any depth."""
+    if not labelled:
+        for file in sorted(folder.rglob("*")):
+            if _is_text(file) and not hidden(file.relative_to(folder)):
+                yield Row(decode(str(file), file.read_bytes(), encoding), "", str(file))
+        return
     skipped = []
-    for place in [*sorted(folder.iterdir()), *([] if labelled else [folder])]:
-        if hidden(place.relative_to(folder)):
-            continue
+    for place in _visible(folder):
         if not place.is_dir():
-            skipped += [place] * (labelled or place.suffix.lower() != ".txt")
+            skipped.append(place)
             continue
-        inside = [file for file in sorted(place.iterdir()) if not hidden(file.relative_to(place))]
-        files = [file for file in inside if file.suffix.lower() == ".txt" and file.is_file()]
-        if place != folder:
-            skipped += [file for file in inside if file not in files]
-        if not files and labelled:
+        inside = _visible(place)
+        if not any(map(_is_text, inside)):
             deeper = [file.name for file in inside if file.is_dir()]
-            remedy = (
-                f"; it has folders, {', '.join(deeper[:9])}: pass {place} if these are the labels" if deeper else ""
-            )
-            raise ValueError(f"{place} holds no .txt files, expected {FORMATS}{remedy}")
-        for file in files:
-            yield Row(decode(str(file), file.read_bytes(), encoding), place.name if labelled else "", str(file))
+            remedy = f"it has folders, {shorten(deeper)}: pass {place} if these are the labels"
+            raise ValueError(f"{place} holds no .txt files; {remedy if deeper else f'expected {FORMATS}'}")
+        for file in inside:
+            if _is_text(file):
+                yield Row(decode(str(file), file.read_bytes(), encoding), place.name, str(file))
+            else:
+                skipped.append(file)
     if skipped:
         names = shorten([str(file.relative_to(folder)) for file in skipped], most=3)
         warnings.warn(f"not read in {folder}: {names}; only .txt files in the folder of a label are read", stacklevel=3)
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if not hidden(Path(file.name)))
+
+
+def _is_text(file: Path) -> bool:
+    return file.suffix.lower() == ".txt" and file.is_file()
 
 
 def _read_file(path: str, columns: list[str], delimiter: str | None, encoding: str) -> Iterator[Row]:
