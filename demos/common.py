@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,8 +89,8 @@ def choose_corpus(config: argparse.Namespace) -> None:
     if config.data is None and not os.environ.get("MINILSTM_DATA"):
         try:
             download_imdb()
-        except (ConnectionError, ModuleNotFoundError) as error:
-            print(NO_IMDB.format(error=error))
+        except (OSError, ModuleNotFoundError) as error:
+            print(NO_IMDB.format(error=re.sub("(:|, or) get https.*", "", str(error))))
             config.data = "builtin"
     config.corpus = "the built-in corpus (not IMDB)" if config.data == "builtin" else "IMDB"
 

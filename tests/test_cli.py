@@ -11,8 +11,6 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from minilstm import Dense, Embedding, GlobalAveragePooling1D, Sequential, Tokenizer, __version__
 from minilstm.tools import cli, commands
@@ -230,6 +228,65 @@ def test_the_training_part_of_imdb_trains_and_the_test_part_evaluates(tmp_path, 
     assert "on 8 texts" in capsys.readouterr().out
 
 
+def test_what_is_odd_about_the_data_is_noted_on_stderr(tmp_path, capsys):
+    folder = tmp_path / "mails"
+    for label in ("Spam", "spam"):
+        (folder / label).mkdir(parents=True)
+        for n in range(3):
+            (folder / label / f"{n}.txt").write_text("eggs")
+    (folder / "README.md").write_text("eggs")
+    out = tmp_path / "m.safetensors"
+    assert cli.main(["train", str(folder), "--out", str(out), "--epochs", "1", *SMALL]) == 0
+    err = capsys.readouterr().err
+    assert f"minilstm train: not read in {folder}: README.md" in err
+    assert "minilstm train: some labels look alike but count as different: 'Spam' (3) / 'spam' (3)" in err
+    assert "minilstm train: 2 of 2 held-out texts are also in the training part" in err
+
+
+def test_texts_without_spaces_or_known_words_are_noted(tmp_path, capsys):
+    rows = [f"很好看{n},pos\n不好看{n},neg" for n in range(9)]
+    (tmp_path / "r.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    out = tmp_path / "m.safetensors"
+    assert cli.main(["train", str(tmp_path / "r.csv"), "--out", str(out), "--epochs", "1", *SMALL]) == 0
+    err = capsys.readouterr().err
+    assert "most texts to train on contain at most one known word; words are separated by spaces" in err
+    assert "2 of 2 held-out texts contain no known words, so the model sees them as empty" in err
+    (tmp_path / "r.csv").write_text("text,label\n,pos\n很好看0 很好看1 很好看2,pos\n", encoding="utf-8")
+    assert cli.main(["evaluate", str(out), str(tmp_path / "r.csv")]) == 0
+    assert "minilstm evaluate: 1 of 2 texts contain no known words" in capsys.readouterr().err
+
+
+def test_many_labels_are_shortened_and_those_in_numbers_come_by_value(tmp_path, capsys):
+    rows = [f"word{n} {n % 30},{n % 30}" for n in range(60)]
+    (tmp_path / "r.csv").write_text("\n".join(["text,label", *rows]))
+    out = tmp_path / "m.safetensors"
+    assert cli.main(["train", str(tmp_path / "r.csv"), "--out", str(out), "--epochs", "1", *SMALL]) == 0
+    assert re.search(r"labels: 0 2, 1 2, 2 2, .*, 11 2 and 18 more$", capsys.readouterr().out, re.MULTILINE)
+    assert Sequential.load(out).metadata["labels"] == [str(n) for n in range(30)]
+    (tmp_path / "r.csv").write_text("text,label\nword,30\n")
+    assert cli.main(["evaluate", str(out), str(tmp_path / "r.csv")]) == 1
+    assert "label '30' is not one of the model's, which are '0', '1'" in capsys.readouterr().err
+
+
+def test_a_folder_of_ones_own_with_train_pos_is_not_taken_for_imdb(tmp_path, capsys):
+    for label in ("pos", "neg"):
+        (tmp_path / "f" / "train" / label).mkdir(parents=True)
+        for n in range(3):
+            (tmp_path / "f" / "train" / label / f"mail {n}.txt").write_text(f"{label} {n}")
+    out = ["--out", str(tmp_path / "m.safetensors"), "--epochs", "1", *SMALL]
+    assert cli.main(["train", str(tmp_path / "f"), *out]) == 1
+    train = tmp_path / "f" / "train"
+    assert f"it has folders, neg, pos: pass {train} if these are the labels" in capsys.readouterr().err
+    assert cli.main(["train", str(train), *out]) == 0
+
+
+def test_standard_input_serves_as_data(model, tickets, monkeypatch, capsys):
+    content = (tickets / "tickets.csv").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert cli.main(["evaluate", model, "-"]) == 0
+    assert "on 36 texts" in capsys.readouterr().out
+
+
 def test_the_same_seed_trains_the_same_model(tmp_path):
     weights = []
     for seed in (3, 3, 4):
@@ -238,13 +295,6 @@ def test_the_same_seed_trains_the_same_model(tmp_path):
         weights.append(np.concatenate([w.ravel() for w in Sequential.load(out).get_weights()]))
     assert np.array_equal(weights[0], weights[1])
     assert not np.array_equal(weights[0], weights[2])
-
-
-@given(st.lists(st.integers(2, 40), min_size=2, max_size=5), st.integers(0, 9))
-def test_a_tenth_of_each_label_but_at_least_one_is_held_out(counts, seed):
-    y = np.repeat(np.arange(len(counts)), counts)
-    held_out = commands.split(y, 0.1, seed)
-    assert np.bincount(y[held_out]).tolist() == [max(1, round(count / 10)) for count in counts]
 
 
 @pytest.mark.parametrize("out", ["nowhere/m.safetensors", "m.csv", "m", "folder.safetensors"])
@@ -398,6 +448,20 @@ def test_arguments_a_file_and_standard_input_give_the_same_answers(model, tmp_pa
     assert predict(capsys, model, "--file", str(tmp_path / "texts.txt")) == answers
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(texts) + "\n"))
     assert predict(capsys, model) == answers
+
+
+@pytest.mark.parametrize("name", ["texts.csv", "texts.jsonl", "texts.json"])
+def test_predict_reads_a_table_or_json_as_train_does(name, model, tmp_path, capsys):
+    texts = ["the invoice,\na refund", "a parcel", "pixel"]
+    rows = [{"body": text, "label": "unknown"} for text in texts]
+    file = tmp_path / name
+    if name.endswith(".csv"):
+        content = "label;body\r\n" + "\r\n".join(f'{row["label"]};"{row["body"]}"' for row in rows)
+    else:
+        content = json.dumps(rows) if name.endswith(".json") else "\n".join(map(json.dumps, rows))
+    file.write_text(content, encoding="cp1252")
+    answers = predict(capsys, model, *texts)
+    assert predict(capsys, model, "--file", str(file), "--text-column", "body", "--encoding", "cp1252") == answers
 
 
 def test_texts_may_stand_before_and_after_options(model, capsys):

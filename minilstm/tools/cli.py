@@ -31,9 +31,11 @@ DATA is one of
   aclImdb_v1.tar.gz    the same, from your own archive or unpacked folder
   builtin              made-up reviews; no network needed
   reviews.csv          your own, also .tsv, with columns "text" and "label", or as the options say
-  reviews.jsonl        one object with "text" and "label" on each line
+  reviews.jsonl        an object with "text" and "label" on each line, or .json, a list of them
   reviews/             a folder with a sub-folder of .txt files for each label
-Files are in UTF-8. There must be at least two labels. A tenth of the texts is held out for early stopping.
+  -                    standard input: a table or JSON
+Files are in UTF-8, and may be compressed (.gz, .bz2, .xz, .zip). There must be at least two labels. A tenth of the
+texts is held out for early stopping.
 
 examples:
   python -m minilstm train builtin --out model.safetensors
@@ -58,6 +60,7 @@ probabilities of all labels.
 examples:
   python -m minilstm predict model.safetensors 'The plot was dull, but the music was superb.'
   python -m minilstm predict model.safetensors --file reviews.txt --json
+  python -m minilstm predict mails.safetensors --file new_mails.csv --text-column body
   cat reviews.txt | python -m minilstm predict model.safetensors
   python -m minilstm predict model.safetensors reviews.csv --out predictions.csv
       read a file, and write each text with its label and the probabilities of all labels to another
@@ -173,7 +176,8 @@ def make_parser() -> Parser:
     predict.add_argument("model", metavar="MODEL", help="a file that train saved")
     text = "a text, or with --out a file (default: standard input, one text per line)"
     predict.add_argument("text", nargs="*", metavar="TEXT", help=text)
-    predict.add_argument("--file", metavar="FILE", help="read the texts from this file, one per line, in UTF-8")
+    predict.add_argument("--file", metavar="FILE", help="read texts from a file: a table, JSON, or one text per line")
+    add_format(predict)
     form = predict.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print a JSON object for each text")
     form.add_argument("--out", metavar="FILE", help="write texts and predictions to this .csv or .jsonl file")
@@ -205,10 +209,17 @@ def make_parser() -> Parser:
 def add_data(parser: Parser) -> None:
     """Add the options that select the texts."""
     parser.add_argument("data", metavar="DATA", help="imdb, builtin, or your own file or folder")
-    parser.add_argument("--text-column", default="text", metavar="NAME", help="column with the texts (default: text)")
+    add_format(parser)
     parser.add_argument("--label-column", default="label", metavar="NAME", help="with the labels (default: label)")
     parser.add_argument("--reviews", type=number(int, 4), metavar="N", help="size of imdb or builtin (default: 5000)")
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="random seed (default: 0)")
+
+
+def add_format(parser: Parser) -> None:
+    """Add the options that describe the file format."""
+    parser.add_argument("--text-column", default="text", metavar="NAME", help="column with the texts (default: text)")
+    parser.add_argument("--delimiter", metavar="CHAR", help="column separator, such as ';' or tab (default: detect)")
+    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="such as cp1252 (default: utf-8)")
 
 
 def number(kind: type[int] | type[float], low: float, high: float = 1e9) -> Callable[[str], float]:

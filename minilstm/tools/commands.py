@@ -14,10 +14,12 @@ import csv
 import io
 import json
 import os
+import re
 import shlex
 import sys
 import textwrap
 import unicodedata
+import warnings
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,7 +32,9 @@ import numpy as np
 from minilstm.arrays import Array
 from minilstm.data import download_imdb, load_builtin, load_imdb
 from minilstm.data.files import replace_file
-from minilstm.data.own import FORMATS, Row, load_own, read_text
+from minilstm.data.labels import hold_out, shorten, sort_labels
+from minilstm.data.own import FORMATS, load_own
+from minilstm.data.records import Row
 from minilstm.data.text import Tokenizer, pad_sequences
 from minilstm.fast import textbook
 from minilstm.model import Sequential
@@ -64,7 +68,8 @@ def train(options: Namespace) -> int:
         if getattr(options, key) is None:
             setattr(options, key, setting)
     y = class_numbers(rows, labels)  # (N,)
-    held_out = split(y, 0.1, options.seed)  # (N,)
+    with notes("train"):
+        held_out = hold_out([row.text for row in rows], [row.label for row in rows], 0.1, options.seed)  # (N,)
     texts, held_texts = ([rows[n].text for n in np.flatnonzero(part)] for part in (~held_out, held_out))
     model = make_classifier(options, len(labels))
     model.tokenizer = Tokenizer(num_words=options.vocab_size)
@@ -73,7 +78,8 @@ def train(options: Namespace) -> int:
         raise ValueError(f"the {len(texts)} texts of {options.data} hold no words")
     model.metadata = {"labels": labels, "maxlen": options.maxlen}
 
-    counts = ", ".join(f"{label} {count}" for label, count in sorted(Counter(row.label for row in rows).items()))
+    count = Counter(row.label for row in rows)
+    counts = shorten([f"{label} {count[label]}" for label in labels])
     print(f"{len(texts)} texts to train on, {len(held_texts)} held out for validation; labels: {counts}\n")
     model.summary()
     print(flush=True)
@@ -81,6 +87,8 @@ def train(options: Namespace) -> int:
     if options.checkpoint:
         callbacks.append(ModelCheckpoint(options.checkpoint, SAVE, options.resume))
     x, x_held = encode(model, texts), encode(model, held_texts)
+    note_unread("train", x, "texts to train on")
+    note_unread("train", x_held, "held-out texts")
     held_data = (x_held, y[held_out])
     model.fit(x, y[~held_out], options.batch_size, options.epochs, validation_data=held_data, callbacks=callbacks)
     p = probabilities(model, x_held)  # (N, K)
@@ -103,7 +111,9 @@ def evaluate(options: Namespace) -> int:
     model, labels = load_classifier(options.model)
     rows = read(options, part=1)
     y = class_numbers(rows, labels)  # (N,)
-    p = probabilities(model, encode(model, [row.text for row in rows]))  # (N, K)
+    x = encode(model, [row.text for row in rows])
+    note_unread("evaluate", x, "texts")
+    p = probabilities(model, x)  # (N, K)
     confusion = np.zeros((len(labels), len(labels)), int)  # (K, K): true label, predicted label
     np.add.at(confusion, (y, p.argmax(axis=1)), 1)
     loss = float(-np.log(np.clip(p[np.arange(len(y)), y], 1e-7, 1)).mean())  # as both cross-entropies give it
@@ -194,9 +204,10 @@ def kind(data: str) -> str:
     path = Path(data)
     if data in ("imdb", "builtin"):
         return data
-    if path.name.lower().endswith((".tar.gz", ".tgz", ".tar")) or (path / "train" / "pos").is_dir():
+    if re.search(r"\.(tar(\.(gz|bz2|xz))?|tgz|tbz2|txz)$", path.name.lower()) or (path / "aclImdb").is_dir():
         return "imdb"
-    return "imdb" if (path / "aclImdb").is_dir() else "own"
+    folders = (path / part / label for part in ("train", "test") for label in ("pos", "neg"))
+    return "imdb" if all(folder.is_dir() for folder in folders) else "own"
 
 
 def read(options: Namespace, part: int) -> list[Row]:
@@ -204,9 +215,9 @@ def read(options: Namespace, part: int) -> list[Row]:
     if kind(options.data) == "own":
         if options.reviews:
             options.wrong("--reviews is for imdb and builtin; your own data is read as a whole")
-        if not Path(options.data).exists():
+        if not Path(options.data).exists() and options.data != "-":
             raise FileNotFoundError(f"nothing at {options.data}; DATA is imdb, its archive, builtin, or {FORMATS}")
-        return load_own(options.data, text_column=options.text_column, label_column=options.label_column)
+        return read_own(options, options.data)
     reviews = options.reviews or 5000
     if options.data == "builtin":
         texts, y = load_builtin(reviews, options.seed)[part]
@@ -217,7 +228,7 @@ def read(options: Namespace, part: int) -> list[Row]:
 
 
 def choose_labels(rows: Sequence[Row]) -> list[str]:
-    """List the labels, sorted as text; raise a ValueError if there are too few labels, or too few texts of one."""
+    """List the labels in order; raise a ValueError if there are too few labels, or too few texts of one."""
     counts = Counter(row.label for row in rows)
     for row in rows:
         if counts[row.label] == 1:
@@ -227,7 +238,7 @@ def choose_labels(rows: Sequence[Row]) -> list[str]:
             )
     if len(counts) < 2:
         raise ValueError(f"all {len(rows)} texts are labelled {rows[0].label!r}, expected at least 2 labels")
-    return sorted(counts)
+    return sort_labels(counts)
 
 
 def class_numbers(rows: Sequence[Row], labels: list[str]) -> Array:
@@ -235,19 +246,37 @@ def class_numbers(rows: Sequence[Row], labels: list[str]) -> Array:
     number = {label: k for k, label in enumerate(labels)}
     for row in rows:
         if row.label not in number:
-            known = textwrap.shorten(", ".join(map(repr, labels)), 400, placeholder=" ...")
+            known = shorten([repr(label) for label in labels])
             raise ValueError(f"{row.where}: label {row.label!r} is not one of the model's, which are {known}")
     return np.array([number[row.label] for row in rows])  # (N,)
 
 
-def split(y: Array, fraction: float, seed: int) -> Array:
-    """Draw rows for validation, (N,) of bool: a fraction of the rows of each label in y (N,), but at least one."""
-    rng = np.random.default_rng(seed)
-    held_out = np.zeros(len(y), bool)  # (N,)
-    for label in np.unique(y):
-        rows = rng.permutation(np.flatnonzero(y == label))
-        held_out[rows[: max(1, round(fraction * len(rows)))]] = True
-    return held_out
+def read_own(options: Namespace, path: str, labelled: bool = True) -> list[Row]:
+    """Read the user's own texts as the options say; print warnings to stderr."""
+    with notes(options.command):
+        columns = {"text_column": options.text_column} | ({"label_column": options.label_column} if labelled else {})
+        return load_own(path, **columns, labelled=labelled, delimiter=options.delimiter, encoding=options.encoding)
+
+
+@contextlib.contextmanager
+def notes(command: str) -> Iterator[None]:
+    """Print warnings as one line each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        print(f"minilstm {command}: {warning.message}", file=sys.stderr)
+
+
+def note_unread(command: str, x: Sequence[Any], texts: str) -> None:
+    """Print a note to stderr if token ids x of N texts hold too few known words."""
+    words = np.array([np.count_nonzero(ids) for ids in x])  # (N,)
+    if empty := np.count_nonzero(words == 0):
+        note = f"{empty} of {len(words)} {texts} contain no known words, so the model sees them as empty"
+        print(f"minilstm {command}: {note}", file=sys.stderr)
+    if words.any() and np.mean(words <= 1) > 0.5:
+        note = f"most {texts} contain at most one known word; words are separated by spaces and punctuation"
+        print(f"minilstm {command}: {note}; Chinese, Japanese or Thai texts need spaces between words", file=sys.stderr)
 
 
 def load_classifier(path: str) -> tuple[Sequential, list[str]]:
@@ -286,14 +315,15 @@ def probabilities(model: Sequential, x: Any) -> Array:
 
 
 def batches_of_texts(options: Namespace) -> Iterator[list[str]]:
-    """Yield the texts to classify: the arguments, or the lines of a file or of standard input."""
+    """Yield the texts to classify: from the arguments, from a file, or from standard input, one on each line."""
     if options.text:
         yield options.text
         return
     if options.file:
-        stream: Any = io.StringIO(read_text(Path(options.file)), newline=None)
-    else:
-        stream = sys.stdin or io.StringIO()
+        rows = read_own(options, options.file, labelled=False)
+        yield from ([row.text for row in rows[n : n + BATCH]] for n in range(0, len(rows), BATCH))
+        return
+    stream: Any = sys.stdin or io.StringIO()
     typed = stream.isatty()
     if typed:
         print("type texts, one per line; end with Ctrl-D (on Windows Ctrl-Z and Enter)", file=sys.stderr)

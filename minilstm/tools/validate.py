@@ -80,6 +80,8 @@ def as_sequence(symbol: str, x: Any) -> Any:
     """Turn tables and columns of other libraries into arrays; raise unless the result has a length and an order."""
     if hasattr(x, "to_numpy"):
         x = x.to_numpy()
+    if hasattr(x, "toarray"):
+        raise TypeError(f"{symbol} is a sparse {type(x).__name__}, expected an array; write {symbol}.toarray()")
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(
             f"{symbol} is a masked array, whose mask would be ignored; use {symbol}.filled() or leave rows out"
