@@ -564,6 +564,8 @@ def test_a_label_cannot_send_escape_sequences_to_the_terminal(tmp_path, capsys):
         assert cli.main(command) == 0
         assert all(line.isprintable() for line in re.split("[\t\n]", capsys.readouterr().out))
     assert cli.main(["evaluate", file, str(tmp_path / "data.csv")]) == 0
+    (tmp_path / "data.csv").write_text("text,label\n" + "one,\x1b[31mno\ntwo,yes\n" * 2)
+    assert cli.main(["train", str(tmp_path / "data.csv"), "--out", file, "--epochs", "1", *SMALL]) == 0
     assert r"\x1b[31mno" in (out := capsys.readouterr().out)
     assert all(line.isprintable() for line in out.split("\n"))
 

@@ -80,7 +80,7 @@ def train(options: Namespace) -> int:
 
     count = Counter(row.label for row in rows)
     counts = shorten([f"{label} {count[label]}" for label in labels])
-    print(f"{len(texts)} texts to train on, {len(held_texts)} held out for validation; labels: {counts}\n")
+    print(f"{len(texts)} texts to train on, {len(held_texts)} held out for validation; labels: {printable(counts)}\n")
     model.summary()
     print(flush=True)
     callbacks: list[Callback] = [EarlyStopping("val_loss", patience=5, restore_best_weights=True)]

@@ -1,4 +1,4 @@
-"""``museum``: list the bugs of ``tests/museum``, plant one or all of them, and watch a test find it.
+"""``python -m minilstm museum``: list the bugs of this folder, plant one or all of them, and watch a test find it.
 
 Bugs are planted in a temporary copy, where pytest runs the test named for each; your own files are only read.
 """
@@ -22,6 +22,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from minilstm.tools.cli import import_file
+
 ROOT = Path(__file__).parents[2]  # of the repository
 LINES = 24  # at most, to show how a test failed
 OPTIONS = "-n 0 -p no:cacheprovider --maxfail=1 --tb=short --color=no -o verbosity_assertions=1"  # of pytest
@@ -33,8 +35,8 @@ def museum(options: Namespace) -> int:
     """List all bugs, or plant one or all; return the exit code. Raise a ModuleNotFoundError without pytest."""
     if options.name and options.all:
         options.wrong("NAME and --all were both given, expected one of them")
+    exhibits = read_exhibits()
     try:
-        exhibits = load_exhibits(ROOT / "tests" / "museum" / "exhibits.py")
         name = choose(" ".join(options.name), exhibits) if options.name else None
     except LookupError as error:
         print(f"minilstm museum: {error}", file=sys.stderr)
@@ -91,21 +93,9 @@ def show_all(exhibits: dict[str, Any]) -> int:
     return 0 if total == len(exhibits) else 1
 
 
-def load_exhibits(path: Path) -> dict[str, Any]:
-    """Import the exhibits, by name, from their file; raise a LookupError if it does not exist."""
-    if not path.exists():
-        raise LookupError(f"{path} does not exist: this command needs a clone of the repository")
-    return import_file(path).EXHIBITS
-
-
-def import_file(path: str | Path) -> Any:
-    """Import a Python file by its path, whether or not it is on the search path."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert spec is not None  # as it ends in .py
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def read_exhibits() -> dict[str, Any]:
+    """Import the exhibits, by name."""
+    return import_file(Path(__file__).with_name("exhibits.py")).EXHIBITS
 
 
 def choose(text: str, names: Iterable[str]) -> str:
@@ -156,7 +146,7 @@ def find(folder: Path, exhibit: Any) -> tuple[bool, float, str]:
     try:
         for path, (_, wrong) in texts.items():
             (folder / path).write_text(wrong, encoding="utf-8")
-        ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8")  # noqa: S603
+        ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
     finally:
         for path, (right, _) in texts.items():
             (folder / path).write_text(right, encoding="utf-8")

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from minilstm.tools import cli, museum
+from minilstm.tools import cli
 
-EXHIBITS = museum.load_exhibits(museum.ROOT / "tests" / "museum" / "exhibits.py")
+museum = cli.import_file(cli.ROOT / "tests" / "museum" / "command.py")
+EXHIBITS = museum.read_exhibits()
 BIAS, CLIPPED = "three gates share one bias", "each gradient is clipped by itself"
 SCALED = "dropout scales by the wrong share"  # the gradient check does not see it
 
@@ -19,7 +20,8 @@ SCALED = "dropout scales by the wrong share"  # the gradient check does not see 
 def few(monkeypatch):
     """A museum of two bugs."""
     two = {name: EXHIBITS[name] for name in (CLIPPED, SCALED)}
-    monkeypatch.setattr(museum, "load_exhibits", lambda path: two)
+    monkeypatch.setattr(museum, "read_exhibits", lambda: two)
+    monkeypatch.setattr(cli, "import_file", lambda path: museum)  # the command would import a museum of its own
     return two
 
 
@@ -145,11 +147,11 @@ def test_the_whole_name_of_a_bug_is_enough_where_it_is_part_of_another_and_needs
 
 @pytest.mark.parametrize("arguments", [[], [BIAS], ["--all"]])
 def test_without_a_clone_the_command_says_in_one_line_that_it_needs_one(arguments, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(museum, "ROOT", tmp_path)
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
     assert cli.main(["museum", *arguments]) == 2
     err = capsys.readouterr().err
     assert err.startswith("minilstm museum: ")
-    assert err.endswith("exhibits.py does not exist: this command needs a clone of the repository\n")
+    assert err.endswith("command.py does not exist: this command needs a clone of the repository\n")
     assert err.count("\n") == 1
 
 
