@@ -85,7 +85,7 @@ def settle(config: argparse.Namespace) -> argparse.Namespace:
 
 
 def choose_corpus(config: argparse.Namespace) -> None:
-    """Take the built-in corpus, with a loud notice, where IMDB cannot be downloaded."""
+    """Use the built-in corpus, with a loud notice, if IMDB cannot be downloaded."""
     if config.data is None and not os.environ.get("MINILSTM_DATA"):
         try:
             download_imdb()
@@ -107,7 +107,7 @@ def run(main: Callable[[], None]) -> None:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with one line instead of a traceback where the reviews cannot be read."""
+    """End the program with one line instead of a traceback if the reviews cannot be read."""
     try:
         yield
     except (ValueError, OSError, ModuleNotFoundError) as error:

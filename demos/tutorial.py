@@ -1,7 +1,7 @@
 """The script of the video tutorial, as it was meant: a CNN and four LSTM models on IMDB, with Keras's calls.
 
 "The tutorial" in these documents is a video, "Long Short-Term Memory (LSTM)". Its script has two mistakes. Here both
-are marked with MISTAKE, and are made only on request, with --mistake. Expect these test accuracies with seed 0 and the
+are marked with MISTAKE and are made only with the option --mistake. Expect these test accuracies with seed 0 and the
 default settings, which use plain RMSprop as the tutorial does:
 
     reviews   model       as meant   texts_to_matrix   sigmoid
@@ -107,12 +107,12 @@ def main() -> None:
     tokenizer = Tokenizer(num_words=VOCAB_SIZE)
     tokenizer.fit_on_texts(X_train)
     if "texts_to_matrix" in config.mistake:
-        # MISTAKE 1: a row for each review, with a 1 for each word of the vocabulary that occurs in it. The model takes
-        # this for a text of 1,000 words, each of them word number 0 or 1, in the order of the vocabulary.
+        # MISTAKE 1: a row for each review, with a 1 for each word of the vocabulary that occurs in it. The model reads
+        # this as a text of 1,000 words, each of which is word number 0 or 1.
         x_train = tokenizer.texts_to_matrix(X_train).astype("int32")  # (N, 1000)
         x_test = tokenizer.texts_to_matrix(X_test).astype("int32")
     else:
-        # The numbers of the words, in the order of the text.
+        # The ids of the words, in the order of the text.
         x_train = pad_sequences(tokenizer.texts_to_sequences(X_train), maxlen=MAXLEN)  # (N, 300)
         x_test = pad_sequences(tokenizer.texts_to_sequences(X_test), maxlen=MAXLEN)
 
