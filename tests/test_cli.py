@@ -643,6 +643,7 @@ def test_a_model_of_ones_own_can_be_used_if_it_has_a_tokenizer_labels_and_maxlen
         ({"metadata": {**KNOWN, "maxlen": 0}}, "lacks"),
         ({"metadata": {**KNOWN, "labels": ["a", "b", "c"]}}, "which does not fit 3 labels"),
         ({"outputs": 3}, "which does not fit 2 labels"),
+        ({"activation": "softmax"}, 'Dense(1, "softmax") gives 1.0 for every text'),
         ({"weight": np.nan}, "the model's outputs are not probabilities"),
         ({"activation": "linear", "weight": 3.0}, "the model's outputs are not probabilities"),
     ],

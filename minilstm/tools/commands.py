@@ -291,6 +291,8 @@ def load_classifier(path: str) -> tuple[Sequential, list[str]]:
             "'maxlen': 300}; expected a model as 'train' saves it"
         )
     shape, K = model.shapes[-1:], len(labels)
+    if shape == [(1,)] and getattr(model.layers[-1], "activation", None) == "softmax":
+        raise ValueError(f'{path}: Dense(1, "softmax") gives 1.0 for every text; retrain it with Dense(1, "sigmoid")')
     if shape != [(K,)] and not (K == 2 and shape == [(1,)]):
         raise ValueError(f"{path}: the output of the model has shape {shape}, which does not fit {K} labels")
     return model, labels

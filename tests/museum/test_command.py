@@ -13,7 +13,7 @@ from minilstm.tools import cli
 museum = cli.import_file(cli.ROOT / "tests" / "museum" / "command.py")
 EXHIBITS = museum.read_exhibits()
 BIAS, CLIPPED = "three gates share one bias", "each gradient is clipped by itself"
-SCALED = "dropout scales by the wrong share"  # the gradient check does not see it
+SCALED = "dropout scales by the wrong fraction"  # the gradient check does not see it
 
 
 @pytest.fixture
