@@ -123,7 +123,7 @@ def _is_text(file: Path) -> bool:
 def _read_file(path: str, columns: list[str], delimiter: str | None, encoding: str) -> Iterator[Row]:
     """Read a file of any kind; without a column for labels, also a text on each line."""
     if path == "-":
-        path, data = "standard input", sys.stdin.buffer.read() if sys.stdin else b""
+        path, data = "standard input", sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else b""
     elif not Path(path).exists():
         raise FileNotFoundError(f"nothing at {path}, expected {FORMATS}")
     elif len(columns) > 1 and not Path(path).is_file():
