@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from minilstm.data.files import decode, hidden, unpack
+from minilstm.data.files import decode, hidden, lines, unpack
 from minilstm.data.labels import shorten, warn_of_look_alikes
 from minilstm.data.records import Row, read_json, read_table
 
@@ -134,11 +134,12 @@ def _read_file(path: str, columns: list[str], delimiter: str | None, encoding: s
     if path == "standard input":
         suffix = ".json" if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else ".csv"
     text = decode(path, data, encoding)
+    del data  # texts may be large, and are copied below
     if suffix in (".csv", ".tsv"):
         yield from read_table(path, text, columns, "\t" if suffix == ".tsv" and delimiter is None else delimiter)
     elif suffix in (".jsonl", ".json"):
         yield from read_json(path, text, columns)
     elif len(columns) == 1:
-        yield from (Row(line, "", f"{path}:{n}") for n, line in enumerate(text.removesuffix("\n").split("\n"), start=1))
+        yield from (Row(line.removesuffix("\n"), "", f"{path}:{n}") for n, line in enumerate(lines(text), start=1))
     else:
         raise ValueError(f"{path} is of no known kind, expected {FORMATS}")
