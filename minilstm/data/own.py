@@ -17,6 +17,7 @@ otherwise. In a text, every line end becomes ``\n``. Spaces around a label are r
 """
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -132,7 +133,7 @@ def _read_file(path: str, columns: list[str], delimiter: str | None, encoding: s
         data = Path(path).read_bytes()
     suffix, data = unpack(path, data)
     if path == "standard input":
-        suffix = ".json" if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else ".csv"
+        suffix = ".json" if re.match(rb"(\xef\xbb\xbf)?\s*[\[{]", data) else ".csv"
     text = decode(path, data, encoding)
     del data  # texts may be large, and are copied below
     if suffix in (".csv", ".tsv"):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -22,10 +23,9 @@ class Row(NamedTuple):
 
 def read_table(path: str, text: str, columns: list[str], delimiter: str | None) -> list[Row]:
     """Read a table: a head, then a row for each text. ``columns`` are those of the text and, if wanted, the label."""
-    first, _, rest = text.partition("\n")
     skipped_lines = 0
-    if len(first) == 5 and first.startswith("sep="):  # Excel's way to name the delimiter
-        text, delimiter, skipped_lines = rest, delimiter or first[4], 1
+    if sep := re.match("sep=(.)\n", text):  # Excel's way to name the delimiter
+        text, delimiter, skipped_lines = text[sep.end() :], delimiter or sep[1], 1
     limit = csv.field_size_limit(LONGEST_FIELD)
     try:
         delimiter, spaces = _read_head(text, columns, delimiter)
