@@ -12,7 +12,7 @@ import re
 import secrets
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,7 +48,7 @@ def unpack(path: str, data: bytes) -> tuple[str, bytes]:
                 if len(members) != 1:
                     raise ValueError(f"{path} holds {len(members)} files, expected one: unpack it and pass the folder")
                 name, data = members[0].lower(), archive.read(members[0])
-        else:
+        elif any(mark.match(data) for mark in COMPRESSED):
             data = decompressed(io.BytesIO(data)).read()
     except (*DAMAGED, RuntimeError) as error:  # the last for a password
         raise ValueError(f"{path} cannot be decompressed: {error}") from error
@@ -80,6 +80,15 @@ def decode(path: str, data: bytes, encoding: str = "utf-8") -> str:
         remedy = "save the file as UTF-8, or give its encoding, such as --encoding utf-16-le"
         raise ValueError(f"{path}:{line}: a NUL byte, so this is not text, or it is UTF-16; {remedy}")
     return unix_lines(text)
+
+
+def lines(text: str) -> Iterator[str]:
+    r"""Yield the lines of a text, each with its \n, without a copy of the whole text."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
 
 
 def unix_lines(text: str) -> str:

@@ -17,12 +17,13 @@ otherwise. In a text, every line end becomes ``\n``. Spaces around a label are r
 """
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from minilstm.data.files import decode, hidden, unpack
+from minilstm.data.files import decode, hidden, lines, unpack
 from minilstm.data.labels import shorten, warn_of_look_alikes
 from minilstm.data.records import Row, read_json, read_table
 
@@ -123,7 +124,7 @@ def _is_text(file: Path) -> bool:
 def _read_file(path: str, columns: list[str], delimiter: str | None, encoding: str) -> Iterator[Row]:
     """Read a file of any kind; without a column for labels, also a text on each line."""
     if path == "-":
-        path, data = "standard input", sys.stdin.buffer.read() if sys.stdin else b""
+        path, data = "standard input", sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else b""
     elif not Path(path).exists():
         raise FileNotFoundError(f"nothing at {path}, expected {FORMATS}")
     elif len(columns) > 1 and not Path(path).is_file():
@@ -132,13 +133,14 @@ def _read_file(path: str, columns: list[str], delimiter: str | None, encoding: s
         data = Path(path).read_bytes()
     suffix, data = unpack(path, data)
     if path == "standard input":
-        suffix = ".json" if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else ".csv"
+        suffix = ".json" if re.match(rb"(\xef\xbb\xbf)?\s*[\[{]", data) else ".csv"
     text = decode(path, data, encoding)
+    del data  # texts may be large, and are copied below
     if suffix in (".csv", ".tsv"):
         yield from read_table(path, text, columns, "\t" if suffix == ".tsv" and delimiter is None else delimiter)
     elif suffix in (".jsonl", ".json"):
         yield from read_json(path, text, columns)
     elif len(columns) == 1:
-        yield from (Row(line, "", f"{path}:{n}") for n, line in enumerate(text.removesuffix("\n").split("\n"), start=1))
+        yield from (Row(line.removesuffix("\n"), "", f"{path}:{n}") for n, line in enumerate(lines(text), start=1))
     else:
         raise ValueError(f"{path} is of no known kind, expected {FORMATS}")

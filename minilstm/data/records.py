@@ -1,12 +1,12 @@
 """Tables and JSON become rows: a text, its label, and where they are."""
 
 import csv
-import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from minilstm.data.files import unix_lines
+from minilstm.data.files import lines, unix_lines
 from minilstm.data.labels import shorten
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -23,27 +23,23 @@ class Row(NamedTuple):
 
 def read_table(path: str, text: str, columns: list[str], delimiter: str | None) -> list[Row]:
     """Read a table: a head, then a row for each text. ``columns`` are those of the text and, if wanted, the label."""
-    first, _, rest = text.partition("\n")
     skipped_lines = 0
-    if len(first) == 5 and first.startswith("sep="):  # Excel's way to name the delimiter
-        text, delimiter, skipped_lines = rest, delimiter or first[4], 1
-    stream = io.StringIO(text, newline="")
+    if sep := re.match("sep=(.)\n", text):  # Excel's way to name the delimiter
+        text, delimiter, skipped_lines = text[sep.end() :], delimiter or sep[1], 1
     limit = csv.field_size_limit(LONGEST_FIELD)
     try:
-        delimiter, spaces = _read_head(stream, columns, delimiter)
-        reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=spaces, strict=True)
+        delimiter, spaces = _read_head(text, columns, delimiter)
+        reader = csv.reader(lines(text), delimiter=delimiter, skipinitialspace=spaces, strict=True)
         return list(_rows(path, reader, skipped_lines, columns, DELIMITERS.get(delimiter, repr(delimiter))))
     finally:
         csv.field_size_limit(limit)
 
 
-def _read_head(stream: io.StringIO, columns: list[str], delimiter: str | None) -> tuple[str, bool]:
+def _read_head(text: str, columns: list[str], delimiter: str | None) -> tuple[str, bool]:
     """Choose the delimiter with which the head has the columns, and tell whether a space follows it there."""
     heads = {}
     for candidate in [delimiter] if delimiter else DELIMITERS:
-        reader = csv.reader(stream, delimiter=candidate)
-        heads[candidate] = next(filter(None, reader), [])
-        stream.seek(0)
+        heads[candidate] = next(filter(None, csv.reader(lines(text), delimiter=candidate)), [])
         if set(columns) <= {name.strip(' "') for name in heads[candidate]}:
             break
     else:
@@ -90,7 +86,7 @@ def read_json(path: str, text: str, columns: list[str]) -> Iterator[Row]:
     if text.lstrip()[:1] == "[":
         yield from (_take(thing, f"{path}, item {n}", columns) for n, thing in enumerate(_parse(text, path), start=1))
         return
-    for n, line in enumerate(text.split("\n"), start=1):
+    for n, line in enumerate(lines(text), start=1):
         if line.strip():
             yield _take(_parse(line, f"{path}:{n}"), f"{path}:{n}", columns)
 

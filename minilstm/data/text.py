@@ -155,11 +155,12 @@ class Tokenizer:
         self._check_fitted()
         words, limit, unknown = self.index_word, self.num_words or math.inf, self.oov_token
         try:
-            texts = [[words.get(n, unknown) if n < limit else unknown for n in ids] for ids in sequences]
+            found = [[(n, words.get(n)) for n in ids] for ids in sequences]
         except TypeError as error:
             raise TypeError(
                 f"sequences must be a list of lists of ids, as texts_to_sequences returns: {error}"
             ) from error
+        texts = [[word if word is not None and n < limit else unknown for n, word in text] for text in found]
         return [" ".join(word for word in text if word is not None) for text in texts]
 
     def texts_to_matrix(self, texts: Iterable[str], mode: str = "binary") -> NDArray[np.float64]:
