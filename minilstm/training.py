@@ -25,9 +25,10 @@ of the gradient, before clipping.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -230,9 +231,7 @@ def predict(model: Any, x: Any, batch_size: int = 32, verbose: int = 1) -> Array
         raise ValueError(f"predict: the output has a time axis, on which texts differ in length; {remedy}")
     parts = list(outputs(choose_plan(model.layers), data, batch_size, "predict", verbose))
     order, p = (np.concatenate(part) for part in zip(*parts, strict=True))  # (N,), (N, K), shortest first
-    y = np.empty_like(p)  # (N, K)
-    y[order] = p
-    return y
+    return p[np.argsort(order)]  # (N, K)
 
 
 def evaluate(model: Any, x: Any, y: Any, batch_size: int = 32, verbose: int = 1) -> list[float]:
@@ -248,10 +247,11 @@ def evaluate(model: Any, x: Any, y: Any, batch_size: int = 32, verbose: int = 1)
 
 def score(plan: Plan, loss: Loss, data: Samples, y: Array, batch_size: int, verbose: int) -> Array:
     """Compute :func:`sums_of` all of ``data``, whose truth is y (N, K)."""
-    return tree_sum([sums_of(loss, p, y[rows]) for rows, p in outputs(plan, data, batch_size, "evaluate", verbose)])
+    with contextlib.closing(outputs(plan, data, batch_size, "evaluate", verbose)) as parts:
+        return tree_sum([sums_of(loss, p, y[rows]) for rows, p in parts])
 
 
-def outputs(plan: Plan, data: Samples, batch_size: int, title: str, verbose: int) -> Iterator[tuple[Array, Array]]:
+def outputs(plan: Plan, data: Samples, batch_size: int, title: str, verbose: int) -> Generator[tuple[Array, Array]]:
     """Yield row numbers (B,) and the model's outputs for them (B, K), a batch at a time, shortest first."""
     bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=None if verbose else True)
     with plan.workers() as parallel_map, bar:

@@ -1,15 +1,18 @@
-"""What the kernels are made of, and what one sees while they compile. Whole kernels are tested by test_twins.py."""
+"""What the kernels are made of, and where they are kept. Whole kernels are tested by test_twins.py."""
 
+import errno
 import io
+import os
+import stat
 import sys
-from types import SimpleNamespace
+import tempfile
 
-import numba
 import numpy as np
 import pytest
+from numba.core import caching
 
 from minilstm.activations import ACTIVATIONS
-from minilstm.fast import kernels
+from minilstm.fast import compiled, kernels
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 2e-15)])
@@ -54,33 +57,127 @@ def test_the_largest_of_a_window_may_be_nan_or_minus_infinity_and_the_first_of_t
     assert at_max[0, 2].tolist() == [-1, -1, -1]
 
 
-def test_a_folder_that_cannot_be_written_only_means_no_cache(monkeypatch):
-    njit = numba.njit
-
-    def no_folder(*args, cache=False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(*args, **options)
-
-    monkeypatch.setattr(numba, "njit", no_folder)
-    twice = kernels.compiled(lambda x: 2 * x)
-    assert twice(3) == 6
+# Where compiled kernels are kept
 
 
-def test_the_first_run_ever_says_once_that_kernels_are_compiling_where_somebody_looks(monkeypatch):
+def triple(x):
+    return 3 * x
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """The usual folder and the temporary one, both empty."""
+    usual, temporary = tmp_path / "usual", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(compiled.config, "CACHE_DIR", str(usual))
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [caching.UserProvidedCacheLocator])
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    compiled.say_once.cache_clear()
+    return usual, temporary
+
+
+def hits_of_a_new_process():
+    """Run a kernel as a new process would; return how often it was found on disk."""
+    kernel = compiled.compiled(triple)
+    assert kernel(2) == 6
+    return sum(kernel.stats.cache_hits.values())
+
+
+def test_a_kernel_is_compiled_once_and_then_read_from_the_usual_folder(folders, capsys):
+    assert [hits_of_a_new_process() for _ in range(2)] == [0, 1]
+    assert list(folders[1].iterdir()) == []
+    assert capsys.readouterr().err == ""
+
+
+DAMAGES = {
+    "empty": lambda data: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "zeros": lambda data: bytes(len(data)),
+    "one byte": lambda data: data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 255]) + data[len(data) // 2 + 1 :],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", ["nbc", "nbi"])
+def test_a_damaged_file_is_compiled_again_and_one_line_says_so(kind, damage, folders, capsys):
+    hits_of_a_new_process()
+    (file,) = folders[0].rglob(f"*.{kind}")
+    file.write_bytes(DAMAGES[damage](file.read_bytes()))
+    assert [hits_of_a_new_process() for _ in range(2)] == [0, 1]
+    lines = capsys.readouterr().err.splitlines()
+    if (kind, damage) != ("nbi", "one byte"):  # which may only make an index outdated
+        assert lines == [f"minilstm: the compiled kernels in {file.parent} are damaged, so they are compiled again"]
+
+
+def full_disk(usual, monkeypatch):
+    save = caching.IndexDataCacheFile._save_data
+
+    def no_space(self, name, data):
+        if str(usual) in self._cache_path:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(self, name, data)
+
+    monkeypatch.setattr(caching.IndexDataCacheFile, "_save_data", no_space)
+    return "No space left on device"
+
+
+def read_only_folder(usual, monkeypatch):
+    usual.write_text("a file, so that no folder can be made here")
+    return "read-only"
+
+
+@pytest.mark.parametrize("trouble", [full_disk, read_only_folder])
+def test_what_the_usual_folder_cannot_keep_is_kept_in_a_private_temporary_one(trouble, folders, monkeypatch, capsys):
+    usual, temporary = folders
+    reason = trouble(usual, monkeypatch)
+    assert hits_of_a_new_process() == 0
+    (private,) = temporary.iterdir()
+    assert os.name == "nt" or stat.S_IMODE(private.stat().st_mode) == 0o700
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"kept in {private}" in line
+    assert reason in line
+    assert "set NUMBA_CACHE_DIR" in line
+    assert hits_of_a_new_process() == 1
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders have no such modes")
+@pytest.mark.parametrize("unsafe", ["others may write to it", "a link", "missing"])
+def test_no_code_is_loaded_from_a_temporary_folder_that_others_can_write_to(unsafe, folders, monkeypatch, capsys):
+    usual, temporary = folders
+    read_only_folder(usual, monkeypatch)
+    hits_of_a_new_process()
+    (private,) = temporary.iterdir()
+    if unsafe == "others may write to it":
+        private.chmod(0o777)
+    elif unsafe == "a link":
+        private.rename(temporary / "elsewhere").chmod(0o700)
+        private.symlink_to(temporary / "elsewhere")
+    else:
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary / "missing"))
+    compiled.say_once.cache_clear()
+    capsys.readouterr()
+    assert [hits_of_a_new_process() for _ in range(2)] == [0, 0]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "kept nowhere, so each process compiles them" in line
+
+
+def test_on_a_terminal_the_first_run_says_once_that_kernels_are_compiled(folders, monkeypatch):
     class Screen(io.StringIO):
         def isatty(self):
-            return looked_at
-
-    def compiling(function):
-        notice.on_start(SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=function)}))
+            return True
 
     monkeypatch.setattr(sys, "stderr", screen := Screen())
-    notice, looked_at = kernels.Notice(), False
-    compiling(kernels.number_of)
-    looked_at = True
-    compiling(len)
-    assert screen.getvalue() == ""
-    compiling(kernels.number_of)
-    compiling(kernels.number_of)
-    assert screen.getvalue().count("compiling the kernels, once on this machine") == 1
+    hits_of_a_new_process()
+    hits_of_a_new_process()
+    assert screen.getvalue() == "minilstm: compiling the kernels, once on this machine: some 10 seconds in all\n"
+
+
+@pytest.mark.parametrize("stderr", [None, "closed"])
+def test_a_message_that_cannot_be_printed_stops_nothing(stderr, folders, monkeypatch):
+    if stderr:
+        stderr = io.StringIO()
+        stderr.close()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    read_only_folder(folders[0], monkeypatch)
+    assert hits_of_a_new_process() == 0

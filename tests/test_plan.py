@@ -1,10 +1,15 @@
 """What fit, evaluate and predict run: twins where nothing was edited, what you wrote everywhere else."""
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from minilstm import (
     LSTM,
@@ -256,3 +261,144 @@ def test_a_number_of_threads_that_is_none_is_refused(threads, monkeypatch):
     monkeypatch.setenv("MINILSTM_THREADS", threads)
     with pytest.raises(ValueError, match=f"MINILSTM_THREADS is '{threads}', expected an integer of at least 1"):
         make(MODELS["LSTM"]()).predict([[1, 2]])
+
+
+# What is left behind in the process
+
+
+@pytest.fixture
+def two_blas_threads():
+    """Let BLAS have two threads, also where there is one core."""
+    make(MODELS["LSTM"]()).predict([[1, 2]], verbose=0)  # which loads the kernels and their BLAS
+    with threadpool_limits(2, "blas"):
+        yield
+
+
+def blas_threads():
+    """The numbers of threads that the BLAS libraries may start."""
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_blas_gets_its_threads_back_when_the_last_of_the_calls_that_overlap_has_ended(two_blas_threads):
+    from minilstm.fast.threads import threads
+
+    first, second = contextlib.ExitStack(), contextlib.ExitStack()
+    assert blas_threads() == {2}
+    first.enter_context(threads())
+    assert blas_threads() == {1}
+    second.enter_context(threads())
+    first.close()
+    assert blas_threads() == {1}
+    second.close()
+    assert blas_threads() == {2}
+
+
+def test_fits_in_several_threads_end_with_the_weights_of_each_alone_and_leave_blas_as_it_was(rng, two_blas_threads):
+    x, y = texts(rng, 100)
+    alone, *others = [make(MODELS["bidirectional LSTM"](), "float32") for _ in range(4)]
+    alone.fit(x, y, epochs=2, verbose=0)
+    workers = [threading.Thread(target=lambda m=m: m.fit(x, y, epochs=2, verbose=0)) for m in others]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for other in others:
+        for a, b in zip(alone.get_weights(), other.get_weights(), strict=True):
+            assert np.array_equal(a, b)
+    assert blas_threads() == {2}
+
+
+def test_an_error_leaves_blas_as_it_was(two_blas_threads):
+    class Broken(BinaryCrossentropy):
+        def forward(self, p, y):
+            raise RuntimeError("my loss is broken")
+
+    model = make(MODELS["LSTM"]())
+    model.compile(loss=Broken())
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(RuntimeError, match="my loss is broken") as caught:
+            call([[1, 2], [3]] * 40, [0, 1] * 40, verbose=0)
+        assert blas_threads() == {2}, f"while {caught.value} is kept, as in a notebook"
+
+
+def test_the_first_call_in_a_process_limits_the_blas_of_numpy_and_that_of_the_kernels():
+    code = (
+        "import numpy as np, minilstm\n"
+        "from minilstm.fast.plan import threads\n"
+        "from threadpoolctl import threadpool_info, threadpool_limits\n"
+        "threadpool_limits(2, 'blas')\n"
+        "with threads(): pass\n"
+        "model = minilstm.Sequential([minilstm.Embedding(3, 2), minilstm.LSTM(2), minilstm.Dense(1)], seed=0)\n"
+        "count = lambda: [library['num_threads'] for library in threadpool_info() if library['user_api'] == 'blas']\n"
+        "with threads(): model.predict([[1]], verbose=0); print(set(count()), len(count()))\n"
+        "print(len(count()))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    during, after = run.stdout.splitlines()
+    assert (during, run.stderr) == (f"{{1}} {after}", "")
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_no_kernel_runs_in_the_thread_that_ctrl_c_interrupts(count, rng, monkeypatch):
+    """There the interrupt would come out of a kernel as a SystemError."""
+    names = set()
+
+    class Spy(Dense):
+        def forward(self, x, *arguments):
+            names.add(threading.current_thread().name)
+            return super().forward(x, *arguments)
+
+    monkeypatch.setenv("MINILSTM_THREADS", count)
+    model = Sequential([Embedding(V, 4), LSTM(5), Spy(1, activation="sigmoid")], seed=0)
+    model.compile("rmsprop")
+    x, y = texts(rng)
+    model.fit(x, y, verbose=0)
+    model.evaluate(x, y, verbose=0)
+    model.predict(x, verbose=0)
+    assert names
+    assert threading.current_thread().name not in names
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer that interrupts")
+@pytest.mark.parametrize("name", ["fit", "evaluate", "predict"])
+def test_ctrl_c_is_a_keyboard_interrupt_on_one_thread_too_and_leaves_a_model_that_works(
+    name, rng, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("MINILSTM_THREADS", "1")
+    model = make(MODELS["bidirectional LSTM"](), "float32")
+    x, y = texts(rng, 400)
+    calls = {
+        "fit": lambda: model.fit(x, y, epochs=1000, verbose=0),
+        "evaluate": lambda: [model.evaluate(x, y, verbose=0) for _ in range(1000)],
+        "predict": lambda: [model.predict(x, verbose=0) for _ in range(1000)],
+    }
+    model.fit(x, y, verbose=0)
+    old = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        for delay in np.linspace(0.05, 0.15, 12):
+            signal.setitimer(signal.ITIMER_REAL, delay)
+            with pytest.raises(KeyboardInterrupt):
+                calls[name]()
+            assert all(np.isfinite(p).all() for p in model.params.values())
+    finally:
+        signal.signal(signal.SIGALRM, old)
+    model.save(tmp_path / "model.safetensors")
+    same = Sequential.load(tmp_path / "model.safetensors")
+    assert np.array_equal(same.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_freed_after_predict_goes_back_to_the_system():
+    code = (
+        "import numpy as np, minilstm\n"
+        "def held():\n"
+        "    arrays = [np.ones(1_000_000) for _ in range(100)]\n"
+        "    del arrays\n"
+        "    return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "model = minilstm.Sequential([minilstm.Embedding(3, 2), minilstm.LSTM(2), minilstm.Dense(1)], seed=0)\n"
+        "before = held(); model.predict([[1]], verbose=0); print((held() - before) / 1e6)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 200, "of 800 MB that were freed, and what loading the kernels takes"

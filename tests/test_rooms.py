@@ -28,7 +28,7 @@ LAZILY = {"upper floor": ["runs"], "fast, in one word": ["fast"], "data": ["fast
 
 BUDGETS = {  # all lines of Python: the limit, and how many there are where a room is over it; that may only go down
     "the lesson": (["ground floor", "upper floor"], 2200, 2655),
-    "fast": (["fast", "fast, in one word"], 1400, 1556),
+    "fast": (["fast", "fast, in one word"], 1400, None),
     "data": (["data"], 1800, None),
     "runs": (["runs", "callbacks"], 1200, None),
     "tools": (["tools", "arguments"], 2000, None),

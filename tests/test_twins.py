@@ -28,13 +28,11 @@ from minilstm import (
 from minilstm.data import text
 from minilstm.data.batching import shards
 from minilstm.fast import Plan, choose_plan, kernels
-from minilstm.fast import lstm as fast_lstm
 from minilstm.fast.optimizers import OPTIMIZER_TWINS
 from minilstm.fast.plan import ROOTS, TWINS
 from minilstm.fast.rows import RowGradient, UniqueRows
 from minilstm.fast.threads import threads
 from minilstm.fast.twin import Twin, takes_rows
-from minilstm.layers import lstm
 from minilstm.losses import BinaryCrossentropy
 from minilstm.training import Shard, train_step
 
@@ -58,6 +56,7 @@ LAYERS = {
     "LSTM backwards": lambda: LSTM(H, return_sequences=True, go_backwards=True),
     "LSTM backwards, last state": lambda: LSTM(H, go_backwards=True),
     "LSTM with dropout": lambda: LSTM(H, return_sequences=True, dropout=0.4, recurrent_dropout=0.3),
+    "LSTM with input dropout": lambda: LSTM(H, dropout=0.4),
     "LSTM with recurrent dropout": lambda: LSTM(H, recurrent_dropout=0.3),
     **{
         f"Bidirectional {mode} {states}": lambda mode=mode, states=states: Bidirectional(
@@ -188,30 +187,6 @@ def test_unique_rows_give_what_the_array_they_stand_for_gives(name, dtype, lengt
 def test_over_300_steps_a_twin_gives_what_its_textbook_gives(name, rng):
     layer = built(name, "float64", rng)
     compare(layer, rng.standard_normal((4, 300, D)), np.array([300, 0, 170, 299]), "float64")
-
-
-@every_dtype
-@batches
-def test_initial_state_and_all_three_outputs_of_the_lstm(dtype, lengths, seed):
-    rng, (B, T) = np.random.default_rng(seed), (len(lengths), max(1, max(lengths)))
-    layer = built("LSTM last state", dtype, rng)
-
-    def numbers(*shape):
-        return rng.standard_normal(shape).astype(dtype)
-
-    masks = [(1, 1), (1, 2 * numbers(B, H)), (numbers(B, 1, D), 1)][seed % 3]
-    arguments = numbers(B, T, D), *layer.params.values(), numbers(B, H), numbers(B, H), np.array(lengths)
-    outputs, cache = lstm.lstm_forward(*arguments, masks=masks)
-    outputs_twin, cache_twin = fast_lstm.lstm_forward(*arguments, masks=masks)
-    for what, got, expected in zip(("y", "h", "c"), outputs_twin, outputs, strict=True):
-        assert_alike(got, expected, dtype, what)
-    upstream = numbers(B, T, H), numbers(B, H), numbers(B, H)
-    dx, grads, dh0, dc0 = lstm.lstm_backward(*upstream, cache)
-    dx_twin, grads_twin, dh0_twin, dc0_twin = fast_lstm.lstm_backward(*upstream, cache_twin)
-    for what, got, expected in (("dx", dx_twin, dx), ("dh0", dh0_twin, dh0), ("dc0", dc0_twin, dc0)):
-        assert_alike(got, expected, dtype, what)
-    for name in grads:
-        assert_alike(grads_twin[name], grads[name], dtype, f"d{name}")
 
 
 MODELS = {

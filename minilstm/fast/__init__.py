@@ -1,6 +1,6 @@
 """Twins of the textbook functions: the same results up to rounding, several times faster.
 
-Nothing here has to be read to understand an LSTM. What you read in ``layers/`` is the specification: every twin is
+You need not read anything here to understand an LSTM. What you read in ``layers/`` is the specification: every twin is
 compared with it in ``tests/test_twins.py``, and runs only while the textbook is the one that it was compared with
 (``verified.py``). A direct call such as ``LSTM(8).forward(x)`` always runs the textbook; ``fit``, ``predict`` and
 ``evaluate`` run the twins, unless they are switched off: by ``MINILSTM_FAST=0`` in the environment, or by
@@ -10,7 +10,7 @@ compared with it in ``tests/test_twins.py``, and runs only while the textbook is
     verified.py    what each twin was compared with, and whether anything of it was edited since
     rows.py        each distinct word of a batch is computed once
     lstm.py        LSTM and Bidirectional;  windows.py: convolution and pooling;  embedding.py;  optimizers.py
-    kernels.py     the loops, compiled by numba
+    kernels.py     the loops, compiled by numba (compiled.py)
     threads.py     the shards of a batch share the cores
 """
 
@@ -36,9 +36,6 @@ class use_numba:  # noqa: N801 - reads as a statement
     """Run the twins (True) or the textbook (False) from now on, in all threads; or within a ``with`` block.
 
     There is one switch for the whole process: do not change it from several threads at once.
-
-    Raises:
-        TypeError: ``on`` is neither True nor False.
     """
 
     def __init__(self, on: bool) -> None:
@@ -48,22 +45,15 @@ class use_numba:  # noqa: N801 - reads as a statement
         self.before, _on = _on, on
 
     def __enter__(self) -> None:
-        """Begin the block; the switch was made already."""
+        pass
 
     def __exit__(self, *_: object) -> None:
-        """End the block: as before it."""
         global _on
         _on = self.before
 
 
 def textbook() -> use_numba:
-    """Switch the twins off, as ``use_numba(False)`` does, to debug or time what you read.
-
-    Example::
-
-        with textbook():
-            model.fit(x, y)
-    """
+    """Switch the twins off, from now on or within a ``with`` block, to debug or time what you read."""
     return use_numba(False)
 
 
@@ -76,18 +66,17 @@ class Plan(NamedTuple):
 
     layers: Sequence[Any]  # as they are written
     optimizer: Any  # None where nothing is trained
-    runners: Sequence[Any]  # one for each layer: the layer itself or a twin, which keeps the same contract
+    runners: Sequence[Any]  # for each layer the layer itself or a twin, which has the same interface
     stepper: Any  # the optimiser itself or a twin
-    workers: Callable[[], AbstractContextManager[Map]]  # what maps a function over the shards of a batch
+    workers: Callable[[], AbstractContextManager[Map]]  # maps a function over the shards of a batch
 
-    def __str__(self) -> str:
-        """Name each layer, and after it its twin if that runs in its place."""
+    def __str__(self) -> str:  # each layer, and its twin if that runs in its place
         pairs = zip((*self.layers, self.optimizer), (*self.runners, self.stepper), strict=True)
         return ", ".join(" by ".join(dict.fromkeys([type(a).__name__, type(b).__name__])) for a, b in pairs)
 
 
 def choose_plan(layers: Sequence[Any], optimizer: Any = None) -> Plan:
-    """Choose what runs: twins where there are any and nobody switched them off, else the layers as they are written."""
+    """Choose what runs: twins where there are any and they are switched on, else the layers as they are written."""
     if enabled():
         from minilstm.fast.plan import choose  # only now, since it loads numba
 

@@ -1,9 +1,7 @@
 """The loops of the twins, compiled by numba.
 
-Read the textbook function first; a kernel is the same steps, one row at a time and in the order that a processor likes.
-It trusts its arguments: shapes, dtypes and indices are checked by those who call it.
-
-What makes the loops fast, each measured:
+Read the textbook function first: a kernel makes the same steps, one row at a time, in the order that a processor likes.
+It trusts its arguments: its callers check shapes, dtypes and indices. What makes the loops fast, each measured:
 
 - Subnormal numbers (below 1e-38 in float32) are many times slower than others, and a gradient that vanishes over
   300 steps is full of them. ``_flush`` gives 0 for what is too small to matter; the textbook does the same.
@@ -15,55 +13,22 @@ What makes the loops fast, each measured:
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
-from numba.core.event import Listener
+import scipy.linalg.cython_blas  # noqa: F401 - the BLAS of np.dot in a kernel, loaded before threads.py limits it
 
 from minilstm.arrays import Array
+from minilstm.fast.compiled import compiled
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")  # by their numbers; a kernel takes no function
 
 
 def number_of(activation: str | None) -> int:
-    """Give the number by which the kernels know an activation.
-
-    Raises:
-        ValueError: they do not have it, as it was changed after the layer was made.
-    """
+    """Return the number of an activation; raise a ValueError if the kernels lack it, as it was changed in the layer."""
     if (activation or "linear") not in ACTIVATIONS:
         raise ValueError(f"activation={activation!r} is unknown; choose one of {', '.join(map(repr, ACTIVATIONS))}")
     return ACTIVATIONS.index(activation or "linear")
-
-
-class Notice(Listener):
-    """Tell the person at the terminal what the first run ever waits for."""
-
-    notified = False
-
-    def on_start(self, event: Any) -> None:
-        """Say it as soon as the first kernel is not found on disk, and only once."""
-        if event.data["dispatcher"].py_func.__module__ == __name__ and not self.notified and sys.stderr.isatty():
-            self.notified = True
-            print("compiling the kernels, once on this machine: some 10 seconds in all", file=sys.stderr, flush=True)
-
-    def on_end(self, event: Any) -> None:
-        """Nothing more to say."""
-
-
-numba.core.event.register("numba:compile", Notice())  # type: ignore[no-untyped-call]
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile with numba at the first call; keep the result on disk where a folder for it can be written."""
-    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # numba found no folder it may write to
-        return numba.njit(**options)(function)
 
 
 TANH32 = (
@@ -154,7 +119,7 @@ def _add_row(out: Array, m: Array) -> None:
 
 @compiled
 def _rows_with_step(lengths: Array, t: int) -> int:
-    """Count the rows up to the last that has a step t; all behind it can be left out."""
+    """Count the rows up to the last that has a step t; all after it can be left out."""
     n = lengths.size
     while n and t >= lengths[n - 1]:
         n -= 1
@@ -163,26 +128,17 @@ def _rows_with_step(lengths: Array, t: int) -> int:
 
 @compiled
 def lstm_steps_forward(
-    P: Array,
-    at: Array,
-    U: Array,
-    h0: Array,
-    c0: Array,
-    m_h: Array,
-    lengths: Array,
-    activation: int,
-    recurrent_activation: int,
+    P: Array, index: Array, U: Array, m_h: Array, lengths: Array, phi: int, sigma: int
 ) -> tuple[Array, Array, Array]:
-    """Run (1) to (4): from P (N, 4H), whose row at[t, b] batch row b reads at step t, to gates, h and c.
+    """Run (1) to (4): from P (N, 4H), whose row index[t, b] batch row b reads at step t, to gates, h and c.
 
     The gates are (T, B, 4H), h and c (T+1, B, H); h[t] is the state before step t.
     """
-    T, B = at.shape
-    H = U.shape[0]
+    (T, B), H = index.shape, U.shape[0]
     gates = np.empty((T, B, 4 * H), P.dtype)  # (T, B, 4H)
     h = np.empty((T + 1, B, H), P.dtype)  # (T+1, B, H)
     c = np.empty((T + 1, B, H), P.dtype)  # (T+1, B, H)
-    h[0], c[0] = h0, c0
+    h[0], c[0] = 0, 0
     h_seen = np.empty((B, H), P.dtype)  # (B, H)
     for t in range(T):
         n = _rows_with_step(lengths, t)
@@ -195,16 +151,16 @@ def lstm_steps_forward(
                 h[t + 1, r], c[t + 1, r] = h[t, r], c[t, r]
                 gates[t, r] = 0
                 continue
-            _add_row(gates[t, r], P[at[t, r]])
-            _activate(gates[t, r, : 2 * H], recurrent_activation)
-            _activate(gates[t, r, 2 * H : 3 * H], activation)
-            _activate(gates[t, r, 3 * H :], recurrent_activation)
+            _add_row(gates[t, r], P[index[t, r]])
+            _activate(gates[t, r, : 2 * H], sigma)
+            _activate(gates[t, r, 2 * H : 3 * H], phi)
+            _activate(gates[t, r, 3 * H :], sigma)
             i, f, g, o = (gates[t, r, :H], gates[t, r, H : 2 * H], gates[t, r, 2 * H : 3 * H], gates[t, r, 3 * H :])
             c_prev, c_t, h_t = c[t, r], c[t + 1, r], h[t + 1, r]
             for j in range(H):
                 c_t[j] = f[j] * c_prev[j] + i[j] * g[j]
             h_t[:] = c_t
-            _activate(h_t, activation)
+            _activate(h_t, phi)
             for j in range(H):
                 h_t[j] *= o[j]
     return gates, h, c
@@ -212,42 +168,31 @@ def lstm_steps_forward(
 
 @compiled
 def lstm_steps_backward(
-    dy: Array,
-    dh_T: Array,
-    dc_T: Array,
-    gates: Array,
-    c: Array,
-    UT: Array,
-    m_h: Array,
-    lengths: Array,
-    activation: int,
-    recurrent_activation: int,
-    tiny: float,
-) -> tuple[Array, Array, Array]:
-    """Run (0') to (2'): from dy (T, B, H), dh_T and dc_T (B, H) to dz (T, B, 4H), dh0 and dc0 (B, H).
+    dy: Array, dhc: Array, gates: Array, c: Array, UT: Array, m_h: Array, n: Array, phi: int, sigma: int, tiny: float
+) -> Array:
+    """Run (0') to (2'): from dy (T, B, H) to dz (T, B, 4H), for rows of lengths n (B,).
 
-    ``dy`` may have no steps at all: then only dh_T and dc_T flow in. UT (4H, H) is U transposed, in the order in which
-    the products read it. Numbers below ``tiny`` become 0.
+    dhc (2, B, H) are dh and dc after the steps, replaced by those before them. ``dy`` may have no steps at all: then
+    nothing else flows in. UT (4H, H) is U transposed, in the order in which the products read it. Numbers below
+    ``tiny`` become 0.
     """
-    T, B = gates.shape[:2]
-    H = UT.shape[1]
-    dz = np.empty_like(gates)  # (T, B, 4H)
-    dh, dc = dh_T.copy(), dc_T.copy()  # (B, H) each
+    (T, B), H = gates.shape[:2], UT.shape[1]
+    dz, dh, dc = np.empty_like(gates), dhc[0], dhc[1]  # (T, B, 4H), (B, H) each
     dh_prev, phi_c = np.empty((B, H), UT.dtype), np.empty(H, UT.dtype)  # (B, H), (H,)
-    slope_phi, slope_sigma = _slope_of(activation, UT.dtype.type), _slope_of(recurrent_activation, UT.dtype.type)
+    slope_phi, slope_sigma = _slope_of(phi, UT.dtype.type), _slope_of(sigma, UT.dtype.type)
     tiny = UT.dtype.type(tiny)
     for t in range(T - 1, -1, -1):
         for r in range(B):
             if dy.shape[0]:
                 _add_row(dh[r], dy[t, r])
-            if t >= lengths[r]:
+            if t >= n[r]:
                 dz[t, r] = 0
                 continue
             i, f, g, o = (gates[t, r, :H], gates[t, r, H : 2 * H], gates[t, r, 2 * H : 3 * H], gates[t, r, 3 * H :])
             dz_i, dz_f, dz_g, dz_o = dz[t, r, :H], dz[t, r, H : 2 * H], dz[t, r, 2 * H : 3 * H], dz[t, r, 3 * H :]
             c_prev, dh_r, dc_r = c[t, r], dh[r], dc[r]
             phi_c[:] = c[t + 1, r]
-            _activate(phi_c, activation)
+            _activate(phi_c, phi)
             for j in range(H):
                 dz_o[j] = _flush(dh_r[j] * phi_c[j] * _slope(o[j], slope_sigma), tiny)
             for j in range(H):
@@ -260,34 +205,25 @@ def lstm_steps_backward(
                 dz_f[j] = _flush(dc_r[j] * c_prev[j] * _slope(f[j], slope_sigma), tiny)
             for j in range(H):
                 dc_r[j] = _flush(dc_r[j] * f[j], tiny)
-        n = _rows_with_step(lengths, t)
-        _product(dh_prev[:n], dz[t, :n], UT)
-        for r in range(n):
-            if t < lengths[r]:
+        rows = _rows_with_step(n, t)
+        _product(dh_prev[:rows], dz[t, :rows], UT)
+        for r in range(rows):
+            if t < n[r]:
                 for j in range(H):
                     dh[r, j] = _flush(dh_prev[r, j] * m_h[r, j], tiny)
-    return dz, dh, dc
+    return dz
 
 
 @compiled
 def distinct(x: Array, lengths: Array, V: int) -> tuple[Array, Array]:
-    """Find the distinct ids, rising, (N,), in x (B, T) with ids below V, and which of them is where, (B, T).
-
-    -1 stands for padding.
-    """
+    """Find the distinct ids, rising, (N,), in x (B, T) with ids below V, and which of them is where, (B, T), or -1."""
     number = np.full(V, -1)  # (V,): of each id among the ids
     for b in range(x.shape[0]):
         for t in range(lengths[b]):
             number[x[b, t]] = 0
-    N = 0
-    for v in range(V):
-        if number[v] == 0:
-            number[v] = N
-            N += 1
-    ids = np.empty(N, np.int64)  # (N,)
-    for v in range(V):
-        if number[v] >= 0:
-            ids[number[v]] = v
+    ids = np.flatnonzero(number == 0)  # (N,)
+    for n in range(ids.size):
+        number[ids[n]] = n
     index = np.full(x.shape, -1)  # (B, T)
     for b in range(x.shape[0]):
         for t in range(lengths[b]):
@@ -429,20 +365,15 @@ def max_pool_windows_forward(rows: Array, at: Array) -> tuple[Array, Array]:
             some = False
             for k in range(K):
                 n = at[b, t, k]
-                if n >= 0 and some:
-                    _keep_larger(y[b, t], at_max[b, t], rows[n], n)
-                elif n >= 0:
+                if n >= 0 and not some:
                     y[b, t], at_max[b, t], some = rows[n], n, True
+                elif n >= 0:
+                    x, largest, where = rows[n], y[b, t], at_max[b, t]
+                    for j in range(x.size):
+                        larger = (x[j] > largest[j]) | (x[j] != x[j])  # the second is NaN
+                        largest[j] = x[j] if larger else largest[j]
+                        where[j] = n if larger else where[j]
     return y, at_max
-
-
-@compiled
-def _keep_larger(y: Array, at_max: Array, x: Array, n: int) -> None:
-    """Put the larger of the rows y and x into y, and n into ``at_max`` where it came from x."""
-    for j in range(y.size):
-        larger = (x[j] > y[j]) | (x[j] != x[j])  # the second is NaN
-        y[j] = x[j] if larger else y[j]
-        at_max[j] = n if larger else at_max[j]
 
 
 @compiled

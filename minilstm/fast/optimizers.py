@@ -1,8 +1,8 @@
-"""The twins of the optimisers: they move only the rows that a RowGradient names, where that comes to the same."""
+"""The twins of the optimisers: where the result is the same, they move only the rows that a RowGradient names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from minilstm.optimizers import SGD, Adam, RMSprop
 
 class FastOptimizer:
     """Makes the steps of an optimiser, whose settings and state stay where they are."""
+
+    # moves p and its slots, in place; g is the gradient of p[index], and that of all other rows is 0
+    update_rows: Callable[..., None]  # (p, index, g, *slots)
 
     def __init__(self, optimizer: Any) -> None:
         self.optimizer = optimizer
@@ -37,16 +40,11 @@ class FastOptimizer:
             else:
                 optimizer.update(p, g * scale if scale < 1 else g, *slots)
 
-    def update_rows(self, p: Array, index: Array, g: Array, *slots: Array) -> None:
-        """Move p and its slots; g is the gradient of p[index], and that of all other rows is 0."""
-        raise NotImplementedError
-
 
 class FastSGD(FastOptimizer):
-    """SGD: without momentum only the rows named move; with it all do, by what is left of earlier steps."""
+    """SGD: without momentum only the rows named move; with momentum all do, because of earlier steps."""
 
-    def update_rows(self, p: Array, index: Array, g: Array, *slots: Array) -> None:
-        """Make one step."""
+    def update_rows(self, p: Array, index: Array, g: Array, *slots: Array) -> None:  # noqa: D102
         (m,), sgd = slots, self.optimizer
         m *= sgd.momentum
         m[index] -= sgd.learning_rate * g
@@ -58,17 +56,15 @@ class FastSGD(FastOptimizer):
 class FastRMSprop(FastOptimizer):
     """RMSprop: all running means decay, only the rows named move."""
 
-    def update_rows(self, p: Array, index: Array, g: Array, *slots: Array) -> None:
-        """Make one step."""
+    def update_rows(self, p: Array, index: Array, g: Array, *slots: Array) -> None:  # noqa: D102
         (v,), rms = slots, self.optimizer
         kernels.rmsprop_rows(p, v, index, g, rms.learning_rate, rms.rho, rms.epsilon)
 
 
 class FastAdam(FastOptimizer):
-    """Adam: all rows move, by what is left of earlier steps."""
+    """Adam: all rows move, because of earlier steps."""
 
-    def update_rows(self, p: Array, index: Array, g: Array, *slots: Array) -> None:
-        """Make one step."""
+    def update_rows(self, p: Array, index: Array, g: Array, *slots: Array) -> None:  # noqa: D102
         (m, v), adam = slots, self.optimizer
         m *= adam.beta_1
         m[index] += (1 - adam.beta_1) * g

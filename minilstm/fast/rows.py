@@ -11,13 +11,14 @@ The twin of Embedding hands UniqueRows of vectors to the next twin if that begin
 The gradient takes the same way back: the gradient of UniqueRows is UniqueRows, and that of the embedding matrix is a
 :class:`RowGradient`, the few rows of it that are not zero.
 
-(1) covers arrays too: there every position has a row of its own, so a twin has one code for both. An index of -1 stands
-for padding, a row of zeros that is never read.
+Equation (1) describes arrays too: there every position has a row of its own, so a twin has one code for both. An index
+of -1 represents padding, a row of zeros that is never read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,11 +34,20 @@ class UniqueRows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the array that this stands for."""
+        """The shape of the array."""
         return (*self.index.shape, *self.table.shape[1:])
 
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, steps: Any) -> UniqueRows:  # rearrange steps, as ``flip`` does
+        return UniqueRows(self.table, self.index[steps])
+
+    def __add__(self, other: UniqueRows) -> UniqueRows:  # of the same words
+        return UniqueRows(self.table + other.table, self.index)
+
     def to_array(self) -> Array:
-        """Write the array out (B, T, D), with zeros at padded steps."""
+        """Return the array (B, T, D), with zeros at padded steps."""
         table = np.concatenate([self.table, np.zeros_like(self.table, shape=(1, *self.table.shape[1:]))])  # (N+1, D)
         return table[self.index]
 
@@ -49,8 +59,7 @@ class RowGradient:
     index: Array  # (N,): which rows, each once, rising
     rows: Array  # (N, D): their gradients
 
-    def __add__(self, other: RowGradient) -> RowGradient:
-        """Add the gradient of another shard."""
+    def __add__(self, other: RowGradient) -> RowGradient:  # the gradient of another shard
         index = np.union1d(self.index, other.index)  # (N,)
         rows = np.zeros((len(index), self.rows.shape[1]), self.rows.dtype)  # (N, D)
         for part in (self, other):

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
+
+BLAS = ThreadpoolController().select(user_api="blas")  # of NumPy, and that of the kernels, which were loaded before
+LOCK = threading.Lock()
+running: list[Any] = []  # an entry for each call that runs now, the limit of BLAS that the first has set
 
 
 @contextlib.contextmanager
 def threads() -> Iterator[Callable[..., Iterable[Any]]]:
-    """Give a ``map`` whose work MINILSTM_THREADS threads share, or as many as there are cores; BLAS starts none.
+    """Give a ``map`` that uses MINILSTM_THREADS threads, or one for each core.
 
-    The threads warn of an overflow as the caller's ``np.errstate`` says.
+    Kernels never run in the caller's thread: there, Ctrl-C would come out of a kernel as a SystemError. The threads
+    warn of an overflow as the caller's ``np.errstate`` says.
 
     Raises:
         ValueError: MINILSTM_THREADS is not an integer of at least 1.
@@ -26,19 +31,23 @@ def threads() -> Iterator[Callable[..., Iterable[Any]]]:
     count = os.environ.get("MINILSTM_THREADS", str(cores))
     if not count.isdecimal() or count == "0":
         raise ValueError(f"MINILSTM_THREADS is {count!r}, expected an integer of at least 1")
-    keep_memory()
+    # Once glibc was given back an array of 32 MB, it keeps up to 64 MB of freed memory, where each step finds its own
+    # again; otherwise the system takes a tenth of the time of fit or more. Untouched, the array takes no memory itself.
+    np.empty((1 << 25) - (1 << 13), np.uint8)
     errors = np.geterr()
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(int(count), initializer=lambda: np.seterr(**errors)) as pool:
-        yield map if count == "1" else pool.map
+    with single_threaded_blas(), ThreadPoolExecutor(int(count), initializer=lambda: np.seterr(**errors)) as pool:
+        yield pool.map
 
 
-def keep_memory() -> None:
-    """Let glibc keep the memory of arrays that were freed: a step needs as much again, and new memory costs time.
-
-    Otherwise 14 % of the time is spent in the operating system. On other systems this does nothing.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-8, 1)  # M_ARENA_MAX: one store for all threads, since that of a single thread ends at 64 MB
-        mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD: only larger blocks are given back at once
-        mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD: give the rest back only beyond a GB
+@contextlib.contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Let BLAS start no threads of its own; the last of all calls that run at once restores what the first found."""
+    with LOCK:
+        running.append(running[0] if running else BLAS.limit(limits=1))
+    try:
+        yield
+    finally:
+        with LOCK:
+            limit = running.pop()
+            if not running:
+                limit.restore_original_limits()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
-from minilstm.arrays import Arrays, Lengths
+Cache = tuple[Any, ...]  # what backward needs
 
 
 class Twin:
-    """Computes what a layer computes, in its place: keeps the contract of ``layers/base.py``, but for direct calls.
+    """Computes what a layer computes, in its place, with the same interface.
 
     Everything that is not slow stays with the layer itself: parameters, masks of dropout, lengths.
 
@@ -19,27 +19,13 @@ class Twin:
     """
 
     takes_rows = False
-    reaches: ClassVar[tuple[tuple[Any, str], ...]] = ()  # methods that the layer calls on its attributes
 
     def __init__(self, layer: Any, runner: Callable[[Any], Any]) -> None:
         self.layer = layer
-
-    @property
-    def name(self) -> str:
-        """The layer's."""
-        return self.layer.name
-
-    @property
-    def params(self) -> Arrays:
-        """The layer's."""
-        return self.layer.params
+        self.name, self.out_lengths = layer.name, layer.out_lengths
 
     def connect(self, following: Any, stepper: Any) -> None:
         """Take note of the runner that comes next in the plan, and of that of the optimiser."""
-
-    def out_lengths(self, lengths: Lengths) -> Lengths:
-        """As the layer's."""
-        return self.layer.out_lengths(lengths)
 
 
 def takes_rows(runner: Any) -> bool:
