@@ -1,8 +1,8 @@
-"""Time every kernel, and the limit that none can go below.
+"""Time every kernel, and compare it with a lower limit.
 
-The limit is the time that the matrix products within take alone, each by NumPy's BLAS on one thread; a kernel without
-products has none. Times are medians in microseconds, on one thread, with arrays of the shapes that training has. What
-the textbook takes is measured by compare.py.
+The limit is the time of the kernel's matrix products alone, computed by NumPy's BLAS on one thread; a kernel without
+products has none. Times are medians in microseconds, on one thread, with arrays of the shapes used in training. For the
+time of the textbook, see compare.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ examples:
 
 
 class Size(NamedTuple):
-    """How large the arrays are; the names are the papers' symbols."""
+    """The sizes of the arrays, by the papers' symbols."""
 
     V: int
     T: int
@@ -43,93 +43,93 @@ Products = list[tuple[Array, Array]]
 
 
 class Case(NamedTuple):
-    """How to time a kernel: its arguments for B rows, and the products that it cannot do without."""
+    """How to time a kernel: its arguments for B rows, and the matrix products that it needs."""
 
     arguments: Callable[[Size, int], tuple[Any, ...]]
     products: Callable[[Size, int], Products] | None = None
 
 
-def numbers(*shape: int) -> Array:
-    """Draw numbers as they are in training, in float32."""
+def draw(*shape: int) -> Array:
+    """Draw random numbers of the magnitude found in training, in float32."""
     return 0.1 * np.random.default_rng(0).standard_normal(shape, np.float32)
 
 
 def text(s: Size, B: int) -> tuple[Array, Array]:
-    """Draw token ids (B, T), rare words rarely, and lengths (B,) from a half of T to all of it."""
+    """Draw token ids (B, T) with realistic word frequencies, and lengths (B,) between half of T and T."""
     rng = np.random.default_rng(0)
-    often = 1 / (10 + np.arange(s.V))  # (V,)
-    x = rng.choice(s.V, (B, s.T), p=often / often.sum())  # (B, T)
+    frequency = 1 / (10 + np.arange(s.V))  # (V,)
+    x = rng.choice(s.V, (B, s.T), p=frequency / frequency.sum())  # (B, T)
     return x, np.sort(rng.integers(s.T // 2, s.T + 1, B))[::-1].copy()
 
 
 def words(s: Size, B: int) -> tuple[int, Array]:
-    """Count the distinct words, N, and which of them is at each position: (B, T), -1 after the end."""
+    """Count the distinct words, N, and find which of them is at each position: (B, T), -1 after the end."""
     ids, index = kernels.distinct(*text(s, B), s.V)
     return len(ids), index
 
 
 def windows(s: Size, B: int) -> tuple[int, Array]:
-    """Count the distinct words, and tell which K of them each window of a convolution sees: (B, T_out, K)."""
+    """Count the distinct words, and find the K words in each window of a convolution: (B, T_out, K)."""
     N, index = words(s, B)
     return N, np.lib.stride_tricks.sliding_window_view(index, s.K, axis=1).copy()
 
 
 def forward(s: Size, B: int) -> tuple[Any, ...]:
-    """Make the arguments of the LSTM's steps, with tanh and sigmoid, by number."""
+    """Make the arguments of the LSTM's steps; 0 and 1 are the codes of tanh and sigmoid."""
     N, index = words(s, B)
     ones, index, lengths = np.ones((B, s.H), np.float32), np.ascontiguousarray(index.T), text(s, B)[1]
-    return numbers(N, 4 * s.H), index, numbers(s.H, 4 * s.H), ones, lengths, 0, 1
+    return draw(N, 4 * s.H), index, draw(s.H, 4 * s.H), ones, lengths, 0, 1
 
 
 def backward(s: Size, B: int) -> tuple[Any, ...]:
-    """Make the arguments of the steps back, as after a layer that gave its last state."""
+    """Make the arguments of the backward steps of a layer that outputs its last state."""
     _, _, U, ones, lengths, phi, sigma = arguments = forward(s, B)
     gates, _, c = kernels.lstm_steps_forward(*arguments)
     no_steps, UT = np.empty((0, B, s.H), np.float32), np.ascontiguousarray(U.T)  # (0, B, H), (4H, H)
-    return no_steps, numbers(2, B, s.H), gates, c, UT, ones, lengths, phi, sigma, 1e-30
+    return no_steps, draw(2, B, s.H), gates, c, UT, ones, lengths, phi, sigma, 1e-30
 
 
 def spelt(s: Size, B: int) -> tuple[Array]:
-    """Spell B texts of made-up words out in bytes."""
+    """Encode B texts of made-up words as bytes."""
     x, _ = text(s, B)
     lines = [WORD_END.join(b"word%d" % n for n in row) + TEXT_END for row in x]
     return (np.frombuffer(b"".join(lines), np.uint8),)
 
 
 def added(s: Size, B: int) -> tuple[Any, ...]:
-    """Make the gradient of an LSTM's input, to be added up for each word."""
+    """Make the gradient of an LSTM's input, which is summed for each word."""
     N, index = words(s, B)
-    return numbers(N, 4 * s.H), numbers(*index.shape, 4 * s.H), index
+    return draw(N, 4 * s.H), draw(*index.shape, 4 * s.H), index
 
 
 def phrases(s: Size, B: int) -> tuple[Any, ...]:
-    """Make the arguments of a convolution's windows, with relu, by number."""
-    N, at = windows(s, B)
-    return numbers(N, s.K, s.F), at, numbers(s.F), np.full(B, at.shape[1]), 2
+    """Make the arguments of a convolution's windows; 2 is the code of relu."""
+    N, index = windows(s, B)
+    return draw(N, s.K, s.F), index, draw(s.F), np.full(B, index.shape[1]), 2
 
 
 def phrases_back(s: Size, B: int) -> tuple[Any, ...]:
-    """Make the arguments of the way back."""
-    P, at, b, live, phi = arguments = phrases(s, B)
+    """Make the arguments of the backward pass of :func:`phrases`."""
+    P, index, b, n_windows, phi = arguments = phrases(s, B)
     y = kernels.conv1d_windows_forward(*arguments)
-    return P, b, numbers(*y.shape), y, at, live, phi
+    return P, b, draw(*y.shape), y, index, n_windows, phi
 
 
 def moved(s: Size, B: int) -> tuple[Any, ...]:
-    """Make an embedding matrix, and the gradient of the rows that a batch uses."""
+    """Make an embedding matrix, and the gradient of the rows used in a batch."""
     N, _ = words(s, B)
-    return numbers(s.V, s.H), numbers(s.V, s.H) ** 2, np.arange(N), numbers(N, s.H), 0.001, 0.9, 1e-7
+    return draw(s.V, s.H), draw(s.V, s.H) ** 2, np.arange(N), draw(N, s.H), 0.001, 0.9, 1e-7
 
 
 def pairs(s: Size, B: int) -> tuple[Array, Array]:
     """Make the arguments of max pooling, two steps to a window."""
-    return numbers(B * s.T, s.F), np.arange(B * s.T, dtype=np.int32).reshape(B, -1, 2)
+    return draw(B * s.T, s.F), np.arange(B * s.T, dtype=np.int32).reshape(B, -1, 2)
 
 
 def pairs_back(s: Size, B: int) -> tuple[Any, ...]:
-    """Make the arguments of the way back."""
+    """Make the arguments of the backward pass of :func:`pairs`."""
     y, at_max = kernels.max_pool_windows_forward(*pairs(s, B))
-    return numbers(*y.shape), at_max, B * s.T
+    return draw(*y.shape), at_max, B * s.T
 
 
 CASES = {
@@ -141,13 +141,13 @@ CASES = {
     "conv1d_windows_backward": Case(phrases_back),
     "max_pool_windows_forward": Case(pairs),
     "max_pool_windows_backward": Case(pairs_back),
-    "lstm_steps_forward": Case(forward, lambda s, B: [(numbers(B, s.H), numbers(s.H, 4 * s.H))] * s.T),
-    "lstm_steps_backward": Case(backward, lambda s, B: [(numbers(B, 4 * s.H), numbers(4 * s.H, s.H))] * s.T),
+    "lstm_steps_forward": Case(forward, lambda s, B: [(draw(B, s.H), draw(s.H, 4 * s.H))] * s.T),
+    "lstm_steps_backward": Case(backward, lambda s, B: [(draw(B, 4 * s.H), draw(4 * s.H, s.H))] * s.T),
 }
 
 
 def microseconds(function: Callable[[], Any], at_most: float = 0.5) -> float:
-    """Time a function: the median of up to 50 calls within ``at_most`` seconds, after one that may compile."""
+    """Time a function: the median of up to 50 calls within ``at_most`` seconds, after a first call that may compile."""
     function()
     times: list[float] = []
     while len(times) < 3 or (len(times) < 50 and sum(times) < at_most):
@@ -158,7 +158,7 @@ def microseconds(function: Callable[[], Any], at_most: float = 0.5) -> float:
 
 
 def measure(name: str, size: Size, B: int) -> tuple[float, float | None]:
-    """Time the kernel and the products alone, in microseconds; None where there are no products."""
+    """Time the kernel and its products alone, in microseconds; None if it has no products."""
     case, kernel = CASES[name], getattr(kernels, name)
     arguments = case.arguments(size, B)
     with threadpool_limits(1, "blas"):
@@ -170,14 +170,18 @@ def measure(name: str, size: Size, B: int) -> tuple[float, float | None]:
 
 
 def main() -> None:
-    """Print a table in Markdown, a line as soon as it is measured."""
+    """Print a table in Markdown, each line as soon as it is measured."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kernels", nargs="+", choices=sorted(CASES), default=list(CASES), help="which (default: all)")
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="how large (default: both)")
     parser.add_argument(
-        "--rows", nargs="+", type=int, default=[16, 32], metavar="B", help="rows of a batch (default: 16 32)"
+        "--kernels", nargs="+", choices=sorted(CASES), default=list(CASES), help="kernels to time (default: all)"
+    )
+    parser.add_argument(
+        "--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="sizes of the arrays (default: both)"
+    )
+    parser.add_argument(
+        "--rows", nargs="+", type=int, default=[16, 32], metavar="B", help="rows in a batch (default: 16 32)"
     )
     config = parser.parse_args()
     print("| kernel | size | rows | kernel, µs | limit, µs | kernel / limit |")

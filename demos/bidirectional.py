@@ -12,7 +12,7 @@ import argparse
 import time
 
 import numpy as np
-from common import bag_of_words, one_line_errors, options
+from common import bag_of_words, one_line_errors, options, run
 
 from minilstm import LSTM, Bidirectional, Dense, Dropout, Embedding, OneCycle, RMSprop, Sequential, Tokenizer
 from minilstm.data import load_builtin, load_imdb
@@ -85,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

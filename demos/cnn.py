@@ -1,9 +1,9 @@
 """The CNN: it finds phrases of a few words, then weighs each position of the review on its own.
 
 Expect 85.7% on 5,000 reviews after 7 to 20 s of training, and 86.8% from the bag of words. It trains faster than the
-LSTM, as all positions are computed at once. On the built-in corpus expect 99.8%, although a CNN has no memory: the
-opinion that decides is near the end, and with padding in front the end is always at the same position (the bag of words
-gets 57.5%). What a CNN cannot learn: see ``order_matters.py``.
+LSTM, since all positions are computed at once. On the built-in corpus expect 99.8%, although a CNN has no memory: the
+decisive opinion is near the end, and with padding at the front the end is always at the same position (the bag of words
+gets 57.5%). For what a CNN cannot learn, see ``order_matters.py``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 import time
 
 import numpy as np
-from common import bag_of_words, one_line_errors, options
+from common import bag_of_words, one_line_errors, options, run
 
 from minilstm import (
     Conv1D,
@@ -103,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -2,8 +2,8 @@
 
 Expect 86.6% on 5,000 reviews after 8 to 20 s of training, and 86.8% from the bag of words. The LSTM has only half as
 many steps to compute, and loses no accuracy. On the built-in corpus expect 100.0%, and 57.5% from the bag of words, but
-only with ``padding="same"``: without it, pooling drops the last of an odd number of windows and with it the last word,
-which may be the one that decides: expect 88.8% then.
+only with ``padding="same"``. Without it, pooling drops the last of an odd number of windows and with it the last word,
+which may be the decisive one; then expect 88.8%.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 import time
 
 import numpy as np
-from common import bag_of_words, one_line_errors, options
+from common import bag_of_words, one_line_errors, options, run
 
 from minilstm import LSTM, Conv1D, Dense, Dropout, Embedding, MaxPooling1D, OneCycle, RMSprop, Sequential, Tokenizer
 from minilstm.data import load_builtin, load_imdb
@@ -87,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 
 from minilstm.arrays import Array
 from minilstm.data import download_imdb
+from minilstm.tools.cli import Parser, number
 
 NO_IMDB = """\
 ============================================================================================
@@ -33,7 +34,7 @@ EXAMPLES = """\
 examples:
   python {script}                                   5,000 IMDB reviews, downloaded once (84 MB)
   python {script} --data aclImdb_v1.tar.gz          the same, from your own copy
-  python {script} --reviews 1000 --epochs 3         a quick look
+  python {script} --reviews 1000 --epochs 3         a trial run, too short to learn much
   python {script} --data builtin                    made-up reviews, no network needed
 """
 
@@ -47,11 +48,11 @@ def options(description: str | None, file: str, shortest: int = 1) -> argparse.N
     return settle(make_parser(description, file, shortest).parse_args())
 
 
-def make_parser(description: str | None, file: str, shortest: int = 1) -> argparse.ArgumentParser:
+def make_parser(description: str | None, file: str, shortest: int = 1) -> Parser:
     """Make the command line of a demo."""
     examples = EXAMPLES.format(script="/".join(Path(file).resolve().parts[-2:]))
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=description, epilog=examples, formatter_class=layout)
+    parser = Parser(description=description, epilog=examples, formatter_class=layout)
 
     def add(option: str, kind: Callable[[str], Any], text: str, default: Any = None) -> None:
         key = option[2:].replace("-", "_")
@@ -60,17 +61,17 @@ def make_parser(description: str | None, file: str, shortest: int = 1) -> argpar
 
     data = "IMDB archive or folder, or 'builtin' (default: $MINILSTM_DATA, else download)"
     parser.add_argument("--data", metavar="PATH", help=data)
-    add("--reviews", at_least(20), "number of training reviews, and of test reviews", 5000)
-    add("--epochs", at_least(1), "passes over the training reviews")
-    add("--seed", at_least(0), "random seed", 0)
-    add("--vocab-size", at_least(2), "vocabulary size")
-    add("--maxlen", at_least(shortest), "maximum review length in words; the last ones are kept")
-    add("--embedding-dims", at_least(1), "embedding size", 32)
-    add("--hidden-dims", at_least(1), "LSTM units", 64)
-    add("--word-dropout", fraction, "fraction of words dropped during training")
-    add("--dropout", fraction, "dropout rate before the last layer")
-    add("--batch-size", at_least(1), "batch size", 32)
-    add("--learning-rate", positive, "RMSprop learning rate at its peak")
+    add("--reviews", number(int, 20), "number of training reviews, and of test reviews", 5000)
+    add("--epochs", number(int, 1), "passes over the training reviews")
+    add("--seed", number(int, 0), "random seed", 0)
+    add("--vocab-size", number(int, 2), "vocabulary size")
+    add("--maxlen", number(int, shortest), "maximum review length in words; the last ones are kept")
+    add("--embedding-dims", number(int, 1), "embedding size", 32)
+    add("--hidden-dims", number(int, 1), "LSTM units", 64)
+    add("--word-dropout", number(float, 0, 1), "fraction of words dropped during training")
+    add("--dropout", number(float, 0, 1), "dropout rate before the last layer")
+    add("--batch-size", number(int, 1), "batch size", 32)
+    add("--learning-rate", number(float, 1e-12), "RMSprop learning rate at its peak")
     return parser
 
 
@@ -84,48 +85,29 @@ def settle(config: argparse.Namespace) -> argparse.Namespace:
 
 
 def choose_corpus(config: argparse.Namespace) -> None:
-    """Take the built-in corpus, with a loud notice, where IMDB cannot be downloaded."""
+    """Use the built-in corpus, with a loud notice, if IMDB cannot be downloaded."""
     if config.data is None and not os.environ.get("MINILSTM_DATA"):
         try:
             download_imdb()
-        except (ConnectionError, ModuleNotFoundError) as error:
-            print(NO_IMDB.format(error=error))
+        except (OSError, ModuleNotFoundError) as error:
+            print(NO_IMDB.format(error=re.sub("(:|, or) get https.*", "", str(error))))
             config.data = "builtin"
     config.corpus = "the built-in corpus (not IMDB)" if config.data == "builtin" else "IMDB"
 
 
-def at_least(low: int) -> Callable[[str], int]:
-    """Make a type for the command line: integers from ``low`` on."""
-
-    def integer(text: str) -> int:
-        if not text.isdecimal() or int(text) < low:
-            raise argparse.ArgumentTypeError(f"must be an integer >= {low}, got {text}")
-        return int(text)
-
-    return integer
-
-
-def fraction(text: str) -> float:
-    """Read a fraction from the command line: a number from 0 up to but not including 1."""
-    return number(text, "a number >= 0 and < 1", lambda value: 0 <= value < 1)
-
-
-def positive(text: str) -> float:
-    """Read a number above 0 from the command line."""
-    return number(text, "a number > 0", lambda value: 0 < value < math.inf)
-
-
-def number(text: str, rule: str, fits: Callable[[float], bool]) -> float:
-    """Read a number that fits the rule."""
-    with contextlib.suppress(ValueError):
-        if fits(float(text)):
-            return float(text)
-    raise argparse.ArgumentTypeError(f"must be {rule}, got {text}")
+def run(main: Callable[[], None]) -> None:
+    """Run a script; end it without a traceback if the reader of its output stops, as ``head`` does."""
+    try:
+        main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with one line instead of a traceback where the reviews cannot be read."""
+    """End the program with one line instead of a traceback if the reviews cannot be read."""
     try:
         yield
     except (ValueError, OSError, ModuleNotFoundError) as error:

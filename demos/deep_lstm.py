@@ -1,8 +1,8 @@
 """The deep LSTM: a second LSTM reads the states of the first, one for each word.
 
 Expect 85.8% on 5,000 reviews after 40 to 90 s of training, and 86.8% from the bag of words. It is not better than one
-LSTM, and takes more than twice as long: 5,000 reviews do not teach anything that needs a second layer. On the built-in
-corpus expect 100.0%, and 57.5% from the bag of words.
+LSTM, and takes more than twice as long: nothing that can be learned from 5,000 reviews needs a second layer. On the
+built-in corpus expect 100.0%, and 57.5% from the bag of words.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import time
 
 import numpy as np
-from common import bag_of_words, one_line_errors, options
+from common import bag_of_words, one_line_errors, options, run
 
 from minilstm import LSTM, Dense, Dropout, Embedding, OneCycle, RMSprop, Sequential, Tokenizer
 from minilstm.data import load_builtin, load_imdb
@@ -85,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

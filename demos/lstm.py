@@ -1,7 +1,7 @@
-"""The classic LSTM: it reads a review word by word, and its last state decides.
+"""The classic LSTM: it reads a review word by word, and its last state determines the prediction.
 
 Expect 86.3% on 5,000 reviews after 10 to 45 s of training, and 86.8% from the bag of words: with so few reviews, single
-words such as "worst" say more than their order does, and an LSTM has to learn both what words mean and what to remember
+words such as "worst" say more than their order, and an LSTM has to learn both what words mean and what to remember
 for 300 steps. On the built-in corpus, where only the order of words matters, expect 100.0%, and 57.5% from the bag of
 words.
 """
@@ -12,7 +12,7 @@ import argparse
 import time
 
 import numpy as np
-from common import bag_of_words, one_line_errors, options
+from common import bag_of_words, one_line_errors, options, run
 
 from minilstm import LSTM, Dense, Dropout, Embedding, OneCycle, RMSprop, Sequential, Tokenizer
 from minilstm.data import load_builtin, load_imdb
@@ -85,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -4,9 +4,9 @@ Expect every line of the table to end in "as expected". No line depends on vocab
 see order, a convolution sees three words at a time, an LSTM sees nothing that comes later, and it forgets, unless its
 forget gate starts open. Each model stops once it gets 98% right, so the seconds are those it took to learn the task.
 
-Half of the labels are 1, so that chance is 50%. One case is left out because it depends on luck: with a forget bias of
-1, as LSTMs start here and in Keras, and texts of 50 words only, some seeds learn to recall the first word, but most do
-not.
+Half of the labels are 1, so chance is 50%. One case is left out because it depends on luck: with a forget bias of 1,
+which is the default here and in Keras, and only texts of 50 words, some seeds learn to recall the first word, but most
+do not.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ import numpy as np
 from minilstm import Adam, Callback, Layer, Sequential, pad_sequences
 from minilstm.arrays import Array
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Embedding, GlobalMaxPooling1D, MaxPooling1D
+from minilstm.tools.cli import Parser, number
 
 V, H, N = 10, 32, 2000  # vocabulary size, LSTM units, training texts (and as many test texts)
-A, B = 1, 2  # the two words that count; those from 3 on are there to distract, and 0 is padding
+A, B = 1, 2  # the two words that count; words from 3 on are distractors, and 0 is padding
 
 EXAMPLES = """\
 examples:
@@ -46,9 +47,9 @@ def noise(rng: np.random.Generator, T: int) -> tuple[Array, Array]:
 def count(rng: np.random.Generator) -> Data:
     """Seven A and three B, or three A and seven B, anywhere among 40 words."""
     x, y = noise(rng, 40)
-    places = rng.permuted(np.tile(np.arange(40), (N, 1)), axis=1)[:, :10]  # (N, 10)
-    number_of_a = np.where(y, 7, 3)[:, None]  # (N, 1)
-    np.put_along_axis(x, places, np.where(np.arange(10) < number_of_a, A, B), axis=1)
+    index = rng.permuted(np.tile(np.arange(40), (N, 1)), axis=1)[:, :10]  # (N, 10)
+    count_of_a = np.where(y, 7, 3)[:, None]  # (N, 1)
+    np.put_along_axis(x, index, np.where(np.arange(10) < count_of_a, A, B), axis=1)
     return x, y
 
 
@@ -62,7 +63,7 @@ def order(rng: np.random.Generator) -> Data:
 
 
 def padded(rng: np.random.Generator) -> Data:
-    """As :func:`order`, with 170 zeros behind each text."""
+    """As :func:`order`, with 170 zeros after each text."""
     x, y = order(rng)
     return pad_sequences(x, 200, padding="post"), y
 
@@ -83,19 +84,19 @@ def following(rng: np.random.Generator) -> Data:
     return x, y[:, :, None]
 
 
-def recall(T: int, place: int = 0) -> Task:
-    """Make the task to say whether the word at ``place`` among T words was A or B."""
+def recall(T: int, position: int = 0) -> Task:
+    """Make the task of telling whether the word at ``position`` among T words is A or B."""
 
     def task(rng: np.random.Generator) -> Data:
         x, y = noise(rng, T)
-        x[:, place] = np.where(y, A, B)
+        x[:, position] = np.where(y, A, B)
         return x, y
 
     return task
 
 
 def up_to(T: int) -> Task:
-    """Make the task to recall the first word of texts of any length from 2 to T: the short ones show the way."""
+    """Make the task of recalling the first word of texts of 2 to T words; the short ones are easy to learn from."""
 
     def task(rng: np.random.Generator) -> Data:
         x, y = recall(T)(rng)
@@ -105,12 +106,12 @@ def up_to(T: int) -> Task:
 
 
 def words(**settings: Any) -> Embedding:
-    """Begin a model."""
+    """Make the first layer of a model."""
     return Embedding(V, 16, **settings)
 
 
 def phrases() -> Conv1D:
-    """Look for 32 patterns of three words."""
+    """Make a layer that looks for 32 patterns of three words."""
     return Conv1D(32, 3, activation="relu")
 
 
@@ -120,11 +121,11 @@ class Trial(NamedTuple):
     name: str
     task: Task
     model: str
-    layers: Callable[[], list[Layer]] | None  # all but the last; None for the bag of words
+    layers: Callable[[], list[Layer]] | None  # all layers but the last; None for the bag of words
     expected: str
     epochs: int = 10
-    train: Task | None = None  # what to train on, if not on the task itself
-    forget: float | None = None  # where the LSTM's forget gate starts, if not at 1
+    train: Task | None = None  # the task to train on, if not the task itself
+    forget: float | None = None  # the initial bias of the LSTM's forget gate, if not 1
 
 
 # fmt: off
@@ -135,8 +136,8 @@ TRIALS = [
     Trial("is A before B", order, "CNN", lambda: [words(), phrases(), GlobalMaxPooling1D()], CHANCE),
     Trial("is A before B", order, "LSTM", lambda: [words(), LSTM(H)], SOLVES),
     Trial("is A before B", order, "deep LSTM", lambda: [words(), LSTM(H, return_sequences=True), LSTM(H)], SOLVES),
-    Trial("the same, 170 zeros behind", padded, "LSTM", lambda: [words(), LSTM(H)], CHANCE, 5),
-    Trial("the same, 170 zeros behind", padded, "LSTM, mask_zero", lambda: [words(mask_zero=True), LSTM(H)], SOLVES),
+    Trial("the same, 170 zeros after", padded, "LSTM", lambda: [words(), LSTM(H)], CHANCE, 5),
+    Trial("the same, 170 zeros after", padded, "LSTM, mask_zero", lambda: [words(mask_zero=True), LSTM(H)], SOLVES),
     Trial("phrase 'A B' among 100", phrase, "bag of words", None, CHANCE),
     Trial("phrase 'A B' among 100", phrase, "CNN", lambda: [words(), phrases(), GlobalMaxPooling1D()], SOLVES),
     Trial("phrase 'A B' among 100", phrase, "LSTM", lambda: [words(), LSTM(H)], SOLVES),
@@ -169,15 +170,15 @@ TRIALS = [
 
 
 class StopWhenSolved(Callback):
-    """End the training of a model that has nothing left to learn."""
+    """Stops training when the model has learned the task."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Stop at 98%."""
+        """Stop above 98%."""
         self.model.stop_training = (logs or {})["val_accuracy"] > 0.98
 
 
 def run(trial: Trial, seed: int) -> tuple[float, float]:
-    """Train the model of a trial: its accuracy on texts that it has not seen, and the seconds of training."""
+    """Train the model of a trial; return its accuracy on unseen texts and the training time in seconds."""
     rng = np.random.default_rng(seed)
     x, y = (trial.train or trial.task)(rng)
     x_test, y_test = test = trial.task(rng)
@@ -196,16 +197,14 @@ def run(trial: Trial, seed: int) -> tuple[float, float]:
 
 
 def outcome(accuracy: float) -> str:
-    """Say what an accuracy means where chance is 50%."""
+    """Return the meaning of an accuracy where chance is 50%."""
     return SOLVES if accuracy > 0.95 else CHANCE if abs(accuracy - 0.5) < 0.06 else "neither"
 
 
 def main() -> None:
-    """Run all trials, a line each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seed", type=common.at_least(0), default=0, metavar="N", help="random seed (default: 0)")
+    """Run all trials and print a line for each."""
+    parser = Parser(description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="random seed (default: 0)")
     seed = parser.parse_args().seed
     met = 0
     print(f"{'task':<27} {'model':<20} {'accuracy':>8} {'seconds':>8}  known answer")
@@ -214,9 +213,11 @@ def main() -> None:
         accuracy, seconds = run(trial, seed)
         as_expected = outcome(accuracy) == trial.expected
         met += as_expected
-        print(f"{accuracy:8.1%} {seconds:8.1f}  {trial.expected}: {'as expected' if as_expected else 'NOT SO HERE'}")
+        print(
+            f"{accuracy:8.1%} {seconds:8.1f}  {trial.expected}: {'as expected' if as_expected else 'NOT AS EXPECTED'}"
+        )
     print(f"\n{met} of {len(TRIALS)} as expected")
 
 
 if __name__ == "__main__":
-    main()
+    common.run(main)

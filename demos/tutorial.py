@@ -1,7 +1,7 @@
 """The script of the video tutorial, as it was meant: a CNN and four LSTM models on IMDB, with Keras's calls.
 
 "The tutorial" in these documents is a video, "Long Short-Term Memory (LSTM)". Its script has two mistakes. Here both
-are marked with MISTAKE, and are made only on request, with --mistake. Expect these test accuracies with seed 0 and the
+are marked with MISTAKE and are made only with the option --mistake. Expect these test accuracies with seed 0 and the
 default settings, which use plain RMSprop as the tutorial does:
 
     reviews   model       as meant   texts_to_matrix   sigmoid
@@ -35,6 +35,7 @@ from minilstm import (
     pad_sequences,
 )
 from minilstm.data import load_builtin, load_imdb
+from minilstm.tools.cli import Parser, number
 
 EXAMPLES = """\
 examples:
@@ -85,15 +86,15 @@ def build_model(name: str, steps: int, activation: str, seed: int) -> Sequential
 def main() -> None:
     """Train a model of the tutorial, with or without its mistakes."""
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=layout)
+    parser = Parser(description=__doc__, epilog=EXAMPLES, formatter_class=layout)
     add = parser.add_argument
     add("--model", choices=MODELS, default="lstm", help="which of the five models to train (default: lstm)")
     mistakes = ("texts_to_matrix", "sigmoid")
     add("--mistake", choices=mistakes, action="append", default=[], help="make this mistake; may be given twice")
     add("--data", metavar="PATH", help="IMDB archive or folder, or 'builtin' (default: $MINILSTM_DATA, else download)")
-    add("--reviews", type=common.at_least(20), default=5000, metavar="N", help="training reviews, and test reviews")
-    add("--epochs", type=common.at_least(1), default=6, metavar="N", help="passes over the reviews (default: 6)")
-    add("--seed", type=common.at_least(0), default=0, metavar="N", help="random seed (default: 0)")
+    add("--reviews", type=number(int, 20), default=5000, metavar="N", help="training reviews, and test reviews")
+    add("--epochs", type=number(int, 1), default=6, metavar="N", help="passes over the reviews (default: 6)")
+    add("--seed", type=number(int, 0), default=0, metavar="N", help="random seed (default: 0)")
     config = parser.parse_args()
     common.choose_corpus(config)
 
@@ -106,12 +107,12 @@ def main() -> None:
     tokenizer = Tokenizer(num_words=VOCAB_SIZE)
     tokenizer.fit_on_texts(X_train)
     if "texts_to_matrix" in config.mistake:
-        # MISTAKE 1: a row for each review, with a 1 for each word of the vocabulary that occurs in it. The model takes
-        # this for a text of 1,000 words, each of them word number 0 or 1, in the order of the vocabulary.
+        # MISTAKE 1: a row for each review, with a 1 for each word of the vocabulary that occurs in it. The model reads
+        # this as a text of 1,000 words, each of which is word number 0 or 1.
         x_train = tokenizer.texts_to_matrix(X_train).astype("int32")  # (N, 1000)
         x_test = tokenizer.texts_to_matrix(X_test).astype("int32")
     else:
-        # The numbers of the words, in the order of the text.
+        # The ids of the words, in the order of the text.
         x_train = pad_sequences(tokenizer.texts_to_sequences(X_train), maxlen=MAXLEN)  # (N, 300)
         x_test = pad_sequences(tokenizer.texts_to_sequences(X_test), maxlen=MAXLEN)
 
@@ -136,4 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    common.run(main)

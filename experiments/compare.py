@@ -1,4 +1,4 @@
-"""All five demos and the bag of words on the same reviews: test accuracy, training time and size.
+"""Compare all five demos and the bag of words on the same reviews: test accuracy, training time and size.
 
 Expect 85 to 86% from all five on IMDB, with up to 2 points between two seeds, and 87% from the bag of words: 5,000
 reviews are few. What differs is the time. On the built-in corpus all five come close to 100%, and the bag of words to
@@ -27,7 +27,7 @@ import common
 
 
 def measure(config: argparse.Namespace) -> Iterator[tuple[str, Score]]:
-    """Train every model once, and yield its name and score as it ends."""
+    """Train every model once, and yield its name and score as soon as it is done."""
     if config.data == "builtin":
         (X, y), (X_test, y_test) = load_builtin(config.reviews, config.seed)
         cut = len(X) // 10
@@ -64,7 +64,7 @@ def measure(config: argparse.Namespace) -> Iterator[tuple[str, Score]]:
 
 
 def make_rows(scores: dict[str, list[Score]]) -> list[list[str]]:
-    """Lay out the scores as rows of text, the head first. Seconds are the median: the first run compiles kernels."""
+    """Format the scores as rows of text, the head first. Seconds are medians, since the first run compiles kernels."""
     rows = [["model", "accuracy", "lowest", "highest", "seconds", "parameters"]]
     for name, runs in scores.items():
         accuracy = np.array([100 * run.accuracy for run in runs])  # (seeds,)
@@ -74,7 +74,7 @@ def make_rows(scores: dict[str, list[Score]]) -> list[list[str]]:
 
 
 def plot(scores: dict[str, list[Score]], title: str) -> Figure:
-    """Draw accuracy, with its range over the seeds, and training time for each model."""
+    """Plot the accuracy of each model, with its range over the seeds, and its training time."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     figure.suptitle(title)
     left, right = figure.subplots(1, 2, sharey=True)

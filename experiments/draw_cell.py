@@ -1,4 +1,4 @@
-"""Draws README's picture of the LSTM cell: one step forward, and the two paths on which the gradient comes back.
+"""Draw README's picture of the LSTM cell: one step forward, and the two paths along which the gradient flows back.
 
 python experiments/draw_cell.py      writes experiments/cell.png
 """
@@ -21,7 +21,7 @@ GATES = (
 
 
 def arrow(axes: Axes, *points: tuple[float, float], color: str = FORWARD, width: float = 1.5, style: str = "-") -> None:
-    """Draw a line through the points, with a head at the last."""
+    """Draw a line through the points, with an arrowhead at the last."""
     x, y = zip(*points[:-1], strict=True) if len(points) > 2 else ((), ())
     axes.plot([*x], [*y], color=color, lw=width, ls=style, solid_capstyle="round")
     head = {"arrowstyle": "-|>", "color": color, "lw": width, "ls": style, "shrinkA": 0, "shrinkB": 0}
@@ -96,7 +96,7 @@ def draw(axes: Axes) -> None:
 
 
 def main() -> None:
-    """Write the picture beside this file."""
+    """Save the picture next to this file."""
     figure = Figure(figsize=(9, 5.2), facecolor="white")
     draw(figure.add_axes((0, 0, 1, 1)))
     path = Path(__file__).with_name("cell.png")

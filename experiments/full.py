@@ -54,12 +54,12 @@ def whole(name: str, seed: int = 0) -> Job:
 
 
 def with_validation(name: str) -> Job:
-    """Make the job that measures the accuracy after each epoch, on a tenth of the training reviews."""
+    """Make the job that measures the accuracy on a tenth of the training reviews after each epoch."""
     return whole(name)._replace(reviews=ALL * 9 // 10, validation=True)
 
 
 def part(name: str, N: int) -> Job:
-    """Make the job of training on N reviews, in smaller batches and more epochs so that there are enough steps."""
+    """Make the job of training on N reviews, with smaller batches and more epochs so that there are enough steps."""
     if name in BASELINES:
         return Job(name, {}, reviews=N)
     epochs = round(SETTINGS[name]["epochs"] * (ALL / N) ** (1 / 3))
@@ -68,7 +68,7 @@ def part(name: str, N: int) -> Job:
 
 
 def main() -> None:
-    """Do what is not in the cache yet, print the tables and save the plots."""
+    """Run the jobs that are not cached, print the tables and save the plots."""
     config = make_parser(__doc__, __file__).parse_args()
     run = Runner(config.data, config.out, {best.NAME: best.build_model})
     names = (*BASELINES, *MODELS)
@@ -84,15 +84,15 @@ def main() -> None:
     grid = {key: next(scores) for key in part_jobs} | {(name, ALL): on_all[name][0] for name in names}
 
     print(f"\nSeeds 0 to {config.seeds - 1}; the baselines do not depend on a seed. {machine()}.")
-    print_table("All reviews:", table(on_all))
-    print_table("Settings:", settings())
+    print_table("All reviews:", models_table(on_all))
+    print_table("Settings:", settings_table())
     print_table("Test accuracy in %, seed 0, by number of training reviews:", parts_table(grid))
     print()
     draw_curves(curves, config.out / "epochs.png")
     draw_parts(grid, config.out / "reviews.png")
 
 
-def table(scores: dict[str, list[Score]]) -> list[list[str]]:
+def models_table(scores: dict[str, list[Score]]) -> list[list[str]]:
     """Lay out the table of all models."""
     rows = [["model", "test accuracy in %", "minutes", "parameters"]]
     for name, runs in scores.items():
@@ -101,7 +101,7 @@ def table(scores: dict[str, list[Score]]) -> list[list[str]]:
     return rows
 
 
-def settings() -> list[list[str]]:
+def settings_table() -> list[list[str]]:
     """Lay out the table of the settings."""
     columns = {**SETTINGS, best.NAME: best.SETTINGS}
     rows = [["", *columns]]
@@ -119,7 +119,7 @@ def parts_table(grid: dict[tuple[str, int], Score]) -> list[list[str]]:
 
 
 def draw_parts(grid: dict[tuple[str, int], Score], path: Path) -> None:
-    """Draw the test accuracy against the number of training reviews."""
+    """Plot the test accuracy against the number of training reviews."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     sizes = [*SIZES, ALL]

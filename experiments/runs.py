@@ -1,6 +1,6 @@
 """What the experiments share: jobs whose scores are cached, so that nothing is trained twice, and Markdown tables.
 
-Baselines and models train on all of IMDB, or on part of it, with the settings of a job.
+A job trains a baseline or a model with certain settings on all of IMDB or on a part of it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from sklearn.linear_model import LogisticRegression
 from minilstm import Callback, OneCycle, Sequential, Tokenizer, pad_sequences
 from minilstm.arrays import Array
 from minilstm.data import load_imdb
+from minilstm.tools.cli import Parser, number
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "demos"))
 
@@ -49,16 +50,16 @@ MODELS: dict[str, BuildModel] = {
 
 
 class Score(NamedTuple):
-    """The result of one training."""
+    """The result of one training run."""
 
     accuracy: float  # on the test reviews, or on the validation reviews
-    seconds: float  # of training
+    seconds: float  # training time
     parameters: int
-    history: dict[str, list[float]]  # as fit returns it
+    history: dict[str, list[float]]  # as returned by fit
 
 
 class Job(NamedTuple):
-    """One training: all that its score depends on, apart from the code and the reviews."""
+    """One training run: everything its score depends on, apart from the code and the reviews."""
 
     model: str
     settings: dict[str, Any]
@@ -67,7 +68,7 @@ class Job(NamedTuple):
     validation: bool = False  # test on a tenth of the training reviews, split off by movie, not on the test reviews
 
 
-def make_parser(description: str | None, file: str) -> argparse.ArgumentParser:
+def make_parser(description: str | None, file: str) -> Parser:
     """Make the command line of an experiment on all of IMDB."""
     script = f"experiments/{Path(file).name}"
     examples = (
@@ -76,7 +77,7 @@ def make_parser(description: str | None, file: str) -> argparse.ArgumentParser:
         f"  python {script} --seeds 1 --out one_seed      one seed, with its results elsewhere\n"
     )
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=description, epilog=examples, formatter_class=layout)
+    parser = Parser(description=description, epilog=examples, formatter_class=layout)
     parser.add_argument(
         "--data", metavar="PATH", help="IMDB archive or folder (default: $MINILSTM_DATA, else download)"
     )
@@ -84,20 +85,20 @@ def make_parser(description: str | None, file: str) -> argparse.ArgumentParser:
     return parser
 
 
-def add_seeds_and_out(parser: argparse.ArgumentParser) -> None:
-    """Add two options."""
+def add_seeds_and_out(parser: Parser) -> None:
+    """Add the options --seeds and --out."""
     seeds, out = "number of runs, each with its own seed (default: 3)", "output folder (default: results)"
-    parser.add_argument("--seeds", type=common.at_least(1), default=3, metavar="N", help=seeds)
+    parser.add_argument("--seeds", type=number(int, 1), default=3, metavar="N", help=seeds)
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help=out)
 
 
 class Runner:
-    """Does jobs, and caches their scores in a folder: after an interruption, only what is missing is trained.
+    """Runs jobs and caches their scores in a folder: after an interruption, only the missing ones are run.
 
     Args:
-        data: the IMDB archive or folder; None for what MINILSTM_DATA names, else the download.
-        out: the output folder. The cache is in it; delete it after changing a model, the library or the reviews.
-        builders: models besides :data:`MODELS`, by name.
+        data: the IMDB archive or folder; None for the path in MINILSTM_DATA, or else the download.
+        out: the output folder. It contains the cache; delete it after changing a model, the library or the reviews.
+        builders: models in addition to :data:`MODELS`, by name.
     """
 
     def __init__(self, data: str | None, out: Path, builders: dict[str, BuildModel] | None = None) -> None:
@@ -105,7 +106,7 @@ class Runner:
         self.train = Memory(out / "cache", verbose=0).cache(train, ignore=["data", "build", "label"])
 
     def __call__(self, jobs: Sequence[Job]) -> list[Score]:
-        """Do the jobs, those on the same texts together, and return their scores in the order given."""
+        """Run the jobs, grouped by texts, and return their scores in the order of the jobs."""
         scores: dict[int, Score] = {}
         order = sorted(range(len(jobs)), key=lambda n: (jobs[n].seed, jobs[n].validation))
         for done, n in enumerate(order, start=1):
@@ -119,7 +120,7 @@ class Runner:
 
 
 class EpochLines(Callback):
-    """Prints a line after each epoch, at once also where the output goes to a file."""
+    """Prints a line after each epoch, without delay even if the output is a file."""
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -132,13 +133,13 @@ class EpochLines(Callback):
 
 @functools.lru_cache(maxsize=1)
 def read_texts(data: str | None, seed: int, validation: bool) -> tuple[tuple[list[str], Array], ...]:
-    """Read texts and labels (N,) to train on and to test on, in an order that depends on the seed."""
+    """Read texts and labels (N,) for training and for testing, in an order that depends on the seed."""
     with common.one_line_errors():
         return load_imdb(data, seed=seed, validation=0.1 if validation else 0.0, by_movie=True)[:2]
 
 
 def train(job: Job, data: str | None, build: BuildModel | None, label: str) -> Score:
-    """Do a job; ``build`` is None for a baseline."""
+    """Run a job; ``build`` is None for a baseline."""
     (X, y), (X_test, y_test) = read_texts(data, job.seed, job.validation)
     X, y = X[: job.reviews], y[: job.reviews]
     if build is None:
@@ -175,21 +176,21 @@ def with_pairs(text: str) -> str:
 
 
 def encode(tokenizer: Tokenizer, texts: list[str], model: Sequential, config: argparse.Namespace) -> Any:
-    """Turn texts into the input of the model; with the setting ``matrix``, into the tutorial's mistake."""
+    """Turn texts into the input of the model; with the setting ``matrix``, make the tutorial's mistake."""
     if getattr(config, "matrix", False):
         return tokenizer.texts_to_matrix(texts).astype(np.int8)  # (N, V), 0 or 1
     return clip(model, tokenizer.texts_to_sequences(texts), config.maxlen)
 
 
 def clip(model: Sequential, sequences: list[list[int]], maxlen: int) -> Any:
-    """Keep the last words of each review, and pad short ones for a model that needs one length, as with Flatten."""
+    """Keep the last words of each review; pad short ones if the model needs a fixed length, as with Flatten."""
     if model.shapes[0] == (None,):
         return [ids[-maxlen:] for ids in sequences]
     return pad_sequences(sequences, maxlen)  # (N, maxlen)
 
 
 def bag_of_words(X: list[str], y: Array, X_test: list[str], y_test: Array) -> tuple[float, int]:
-    """Do :func:`common.bag_of_words` with all words: the test accuracy, and the number of weights."""
+    """Run :func:`common.bag_of_words` with all words; return the test accuracy and the number of weights."""
     tokenizer = Tokenizer()
     tokenizer.fit_on_texts(X)
     V = len(tokenizer.word_index) + 1
@@ -198,10 +199,10 @@ def bag_of_words(X: list[str], y: Array, X_test: list[str], y_test: Array) -> tu
 
 
 def naive_bayes_bigrams(X: list[str], y: Array, X_test: list[str], y_test: Array) -> tuple[float, int]:
-    """Do logistic regression on words and pairs of words, each scaled by its log-count ratio (Wang & Manning 2012).
+    """Fit logistic regression on words and pairs of words, each scaled by its log-count ratio (Wang & Manning 2012).
 
-    The features say which words and pairs occur, not how often. Those that occur in a single review are left out. The
-    ratio is that of the frequencies of a feature in positive and in negative reviews.
+    The features say which words and pairs occur, not how often. Those that occur in only one review are left out. The
+    ratio is that of a feature's frequencies in positive and in negative reviews.
     """
     words = r"[\w']+"
     count = CountVectorizer(binary=True, ngram_range=(1, 2), min_df=2, token_pattern=words, dtype=np.float32)
@@ -216,7 +217,7 @@ BASELINES = {"bag of words": bag_of_words, "naive Bayes bigrams": naive_bayes_bi
 
 
 def mean_and_range(scores: Sequence[Score]) -> str:
-    """Write accuracies in %: the mean, the lowest and the highest."""
+    """Format accuracies in %: the mean, the lowest and the highest."""
     percent = 100 * np.array([score.accuracy for score in scores])  # (seeds,)
     if len(percent) == 1:
         return f"{percent[0]:.1f}"
@@ -224,7 +225,7 @@ def mean_and_range(scores: Sequence[Score]) -> str:
 
 
 def machine() -> str:
-    """Name the processor, its cores and the versions that the numbers depend on."""
+    """Describe the processor, its cores, and the versions of the packages that affect the results."""
     about = Path("/proc/cpuinfo")  # only Linux has it
     name = re.search(r"model name\s*: (.*)", about.read_text(encoding="utf-8") if about.exists() else "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -234,7 +235,7 @@ def machine() -> str:
 
 
 def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:
-    """Print a table in Markdown under a title; the first row is its head, and all but the first column are numbers."""
+    """Print a Markdown table with a title; the first row is the head, and all columns but the first hold numbers."""
     widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
     print(f"\n{title}\n")
     for n, row in enumerate(rows):
@@ -246,7 +247,7 @@ def print_table(title: str, rows: Sequence[Sequence[str]]) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Save a plot, in one step, so that an interrupted run leaves no half file."""
+    """Save a plot in one step, so that an interrupted run leaves no partial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}")
     figure.savefig(part, format="png", dpi=150)
@@ -255,7 +256,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def draw_curves(scores: dict[str, Score], path: Path) -> None:
-    """Draw the accuracy after each epoch: on the training reviews, and on the validation reviews."""
+    """Plot the accuracy after each epoch, on the training and on the validation reviews."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     for name, score in scores.items():

@@ -33,12 +33,12 @@ def build_sigmoid_lstm(config: argparse.Namespace) -> Sequential:
 
 
 def by_input(name: str, given: str) -> Job:
-    """Make the job of training on one of INPUTS."""
+    """Make the job of training a model on one of INPUTS."""
     return part(name, FEW)._replace(settings=part(name, FEW).settings | MATRIX | INPUTS[given])
 
 
 def main() -> None:
-    """Do what is not in the cache yet, print the tables and save the plot."""
+    """Run the jobs that are not cached, print the tables and save the plot."""
     config = make_parser(__doc__, __file__).parse_args()
     run = Runner(config.data, config.out, {SIGMOID: build_sigmoid_lstm})
     models = ("LSTM", "deep LSTM", "bidirectional LSTM", "CNN-LSTM")

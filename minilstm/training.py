@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from minilstm.arrays import Array, Arrays, Lengths, Rng
 from minilstm.data.batching import Shard, add_shards, batches, shards, tree_sum
-from minilstm.data.inputs import Samples, take, take_both
+from minilstm.data.inputs import Samples, check_compiled, check_stackable, take, take_both
 from minilstm.fast import Map, Plan, choose_plan
 from minilstm.layers.base import Layer
 from minilstm.losses import Loss
@@ -42,7 +42,7 @@ from minilstm.runs.callbacks import CallbackList, History, Progress
 from minilstm.runs.nonfinite import NotFiniteError, explain
 from minilstm.runs.run import Run
 from minilstm.tools.hints import refuse
-from minilstm.tools.validate import check_compiled, check_positive, check_stackable
+from minilstm.tools.validate import check_positive
 
 
 def forward(

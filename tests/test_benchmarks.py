@@ -35,16 +35,16 @@ def test_help_shows_examples_and_imports_no_framework(script):
     assert not imported & {"torch", "tensorflow", "keras"}
 
 
-def test_a_comparison_writes_table_and_picture_and_says_what_is_missing(tmp_path):
+def test_a_comparison_writes_table_and_picture_and_names_what_is_missing(tmp_path):
     result = run(
         "-c", WITHOUT_FRAMEWORKS, BENCHMARKS / "compare.py", "--data", "builtin", "--reviews", "64", "--repeats", "1",
         "--models", "cnn", "lstm", "--sizes", "tutorial", "--frameworks", "minilstm", "torch", "--out", tmp_path,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert "left out: torch (torch is not installed)" in result.stdout
+    assert "skipped: torch (torch is not installed)" in result.stdout
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
     assert text in result.stdout
-    assert "Left out: torch (torch is not installed)." in text
+    assert "Skipped: torch (torch is not installed)." in text
     assert text.count("\n| cnn | minilstm | ") == text.count("\n| lstm | minilstm | ") == 1
     assert "| 1.00 (1.00 to 1.00) | 0.6" in text  # its ratio to itself, and a loss near log 2
     assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG")

@@ -11,8 +11,6 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from minilstm import Dense, Embedding, GlobalAveragePooling1D, Sequential, Tokenizer, __version__
 from minilstm.tools import cli, commands
@@ -80,7 +78,7 @@ def test_all_of_minilstm_passes_and_the_exit_code_is_zero(capsys):
     assert cli.main(["gradcheck"]) == 0
     out = capsys.readouterr().out
     assert "LSTM(2, return_sequences=True), padded" in out
-    assert "Embedding > LSTM > Dropout > LSTM > Dense" in out
+    assert "Embedding > Dropout > LSTM > LSTM > Dense" in out
     assert "gradients right; worst relative error" in out.splitlines()[-1]
     assert "WRONG" not in out
 
@@ -109,20 +107,20 @@ def test_a_readers_wrong_layer_is_found(layers, capsys):
 
 def test_a_layer_may_come_from_an_installed_module(capsys):
     assert cli.main(["gradcheck", "minilstm.tools.gradcases:Dropout"]) == 2
-    assert "name what can be called without arguments" in capsys.readouterr().err
+    assert "something that can be called without arguments" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ("Swish", "names no layer, expected FILE.py:NAME or MODULE:NAME"),
+        ("Swish", "does not name a layer, expected FILE.py:NAME or MODULE:NAME"),
         ("nowhere.py:Swish", "cannot import 'nowhere.py'"),
         ("no_such_module:Swish", "cannot import 'no_such_module'"),
         ("{layers}:Swoosh", "has no 'Swoosh'"),
-        ("{layers}:Needy", "name what can be called without arguments"),
-        ("{layers}:", "names no layer"),
+        ("{layers}:Needy", "give the name of something that can be called without arguments"),
+        ("{layers}:", "does not name a layer"),
         ("{broken}:Swish", "cannot import '{broken}': SyntaxError"),
-        ("{layers}:number", "is a int, expected a minilstm.Layer"),
+        ("{layers}:number", "is of type int, expected a minilstm.Layer"),
     ],
 )
 def test_what_cannot_be_checked_is_named_on_stderr_with_exit_code_two(layers, where, message, tmp_path, capsys):
@@ -136,7 +134,7 @@ def test_a_mistake_in_a_readers_layer_is_shown_with_its_place_and_exit_code_two(
     assert cli.main(["gradcheck", f"{layers}:Crash"]) == 2
     err = capsys.readouterr().err
     assert "return dy @ np.ones((7, 7)), {}" in err
-    assert "could not be carried out" in err
+    assert "the check failed with the error above" in err
 
 
 def test_a_pipe_that_closes_early_is_no_error():
@@ -160,7 +158,7 @@ SMALL = ["--embedding-dims", "4", "--hidden-dims", "4", "--batch-size", "4"]
 QUICK = ["--reviews", "20", "--epochs", "1", "--maxlen", "20", *SMALL]
 
 
-def table(labels=tuple(WORDS), n=12):
+def tickets_csv(labels=tuple(WORDS), n=12):
     """Texts that one word gives away, sorted by label as files often are."""
     rows = [f"{label},please see to the {WORDS[label][i % 2]} number {i}" for label in labels for i in range(n)]
     return "\n".join(["label,text", *rows])
@@ -170,7 +168,7 @@ def table(labels=tuple(WORDS), n=12):
 def tickets(tmp_path_factory):
     """A folder with tickets.csv, of three labels, and tickets.safetensors, trained on it until all is right."""
     folder = tmp_path_factory.mktemp("tickets")
-    (folder / "tickets.csv").write_text(table(), encoding="utf-8")
+    (folder / "tickets.csv").write_text(tickets_csv(), encoding="utf-8")
     settings = ["--maxlen", "6", "--vocab-size", "40", "--learning-rate", "0.03", "--dropout", "0.1", *SMALL]
     out = folder / "tickets.safetensors"
     assert cli.main(["train", str(folder / "tickets.csv"), "--out", str(out), *settings]) == 0
@@ -197,9 +195,9 @@ def test_each_architecture_can_be_trained_and_the_commands_that_train_ends_with_
         assert cli.main(shlex.split(line)) == 0
 
 
-def test_a_model_for_more_than_two_labels_has_a_share_for_each_and_keeps_their_names_sorted(model):
+def test_a_model_for_more_than_two_labels_has_an_output_for_each_and_keeps_their_names_sorted(model):
     loaded = Sequential.load(model)
-    assert loaded.metadata == {"labels": ["billing", "post", "écran"], "maxlen": 6}
+    assert (loaded.metadata["labels"], loaded.metadata["maxlen"]) == (["billing", "post", "écran"], 6)
     assert loaded.shapes[-1] == (3,)
 
 
@@ -230,6 +228,65 @@ def test_the_training_part_of_imdb_trains_and_the_test_part_evaluates(tmp_path, 
     assert "on 8 texts" in capsys.readouterr().out
 
 
+def test_what_is_odd_about_the_data_is_noted_on_stderr(tmp_path, capsys):
+    folder = tmp_path / "mails"
+    for label in ("Spam", "spam"):
+        (folder / label).mkdir(parents=True)
+        for n in range(3):
+            (folder / label / f"{n}.txt").write_text("eggs")
+    (folder / "README.md").write_text("eggs")
+    out = tmp_path / "m.safetensors"
+    assert cli.main(["train", str(folder), "--out", str(out), "--epochs", "1", *SMALL]) == 0
+    err = capsys.readouterr().err
+    assert f"minilstm train: not read in {folder}: README.md" in err
+    assert "minilstm train: some labels look alike but count as different: 'Spam' (3) / 'spam' (3)" in err
+    assert "minilstm train: 2 of 2 held-out texts are also in the training part" in err
+
+
+def test_texts_without_spaces_or_known_words_are_noted(tmp_path, capsys):
+    rows = [f"很好看{n},pos\n不好看{n},neg" for n in range(9)]
+    (tmp_path / "r.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    out = tmp_path / "m.safetensors"
+    assert cli.main(["train", str(tmp_path / "r.csv"), "--out", str(out), "--epochs", "1", *SMALL]) == 0
+    err = capsys.readouterr().err
+    assert "most texts to train on contain at most one known word; words are separated by spaces" in err
+    assert "2 of 2 held-out texts contain no known words, so the model sees them as empty" in err
+    (tmp_path / "r.csv").write_text("text,label\n,pos\n很好看0 很好看1 很好看2,pos\n", encoding="utf-8")
+    assert cli.main(["evaluate", str(out), str(tmp_path / "r.csv")]) == 0
+    assert "minilstm evaluate: 1 of 2 texts contain no known words" in capsys.readouterr().err
+
+
+def test_many_labels_are_shortened_and_those_in_numbers_come_by_value(tmp_path, capsys):
+    rows = [f"word{n} {n % 30},{n % 30}" for n in range(60)]
+    (tmp_path / "r.csv").write_text("\n".join(["text,label", *rows]))
+    out = tmp_path / "m.safetensors"
+    assert cli.main(["train", str(tmp_path / "r.csv"), "--out", str(out), "--epochs", "1", *SMALL]) == 0
+    assert re.search(r"labels: 0 2, 1 2, 2 2, .*, 11 2 and 18 more$", capsys.readouterr().out, re.MULTILINE)
+    assert Sequential.load(out).metadata["labels"] == [str(n) for n in range(30)]
+    (tmp_path / "r.csv").write_text("text,label\nword,30\n")
+    assert cli.main(["evaluate", str(out), str(tmp_path / "r.csv")]) == 1
+    assert "label '30' is not one of the model's, which are '0', '1'" in capsys.readouterr().err
+
+
+def test_a_folder_of_ones_own_with_train_pos_is_not_taken_for_imdb(tmp_path, capsys):
+    for label in ("pos", "neg"):
+        (tmp_path / "f" / "train" / label).mkdir(parents=True)
+        for n in range(3):
+            (tmp_path / "f" / "train" / label / f"mail {n}.txt").write_text(f"{label} {n}")
+    out = ["--out", str(tmp_path / "m.safetensors"), "--epochs", "1", *SMALL]
+    assert cli.main(["train", str(tmp_path / "f"), *out]) == 1
+    train = tmp_path / "f" / "train"
+    assert f"it has folders, neg, pos: pass {train} if these are the labels" in capsys.readouterr().err
+    assert cli.main(["train", str(train), *out]) == 0
+
+
+def test_standard_input_serves_as_data(model, tickets, monkeypatch, capsys):
+    content = (tickets / "tickets.csv").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert cli.main(["evaluate", model, "-"]) == 0
+    assert "on 36 texts" in capsys.readouterr().out
+
+
 def test_the_same_seed_trains_the_same_model(tmp_path):
     weights = []
     for seed in (3, 3, 4):
@@ -240,26 +297,19 @@ def test_the_same_seed_trains_the_same_model(tmp_path):
     assert not np.array_equal(weights[0], weights[2])
 
 
-@given(st.lists(st.integers(2, 40), min_size=2, max_size=5), st.integers(0, 9))
-def test_a_tenth_of_each_label_but_at_least_one_is_held_out(counts, seed):
-    y = np.repeat(np.arange(len(counts)), counts)
-    held_out = commands.split(y, 0.1, seed)
-    assert np.bincount(y[held_out]).tolist() == [max(1, round(count / 10)) for count in counts]
-
-
 @pytest.mark.parametrize("out", ["nowhere/m.safetensors", "m.csv", "m", "folder.safetensors"])
 def test_a_place_where_no_model_can_be_saved_is_refused_before_anything_is_read(out, tmp_path, capsys):
     (tmp_path / "folder.safetensors").mkdir()
     with pytest.raises(SystemExit, match="2"):
         cli.main(["train", "no such data", "--out", str(tmp_path / out)])
-    assert "expected a name that ends in .safetensors, in a folder that one can write to" in capsys.readouterr().err
+    assert "expected a name that ends in .safetensors, in a folder that you can write to" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (table(["post"]), "all 12 texts are labelled 'post', expected at least 2 labels"),
-        (table() + "\nbiling,see to it", "data.csv:38: 'biling' occurs this once, expected at least 2 texts of each"),
+        (tickets_csv(["post"]), "all 12 texts are labelled 'post', expected at least 2 labels"),
+        (tickets_csv() + "\nbiling,see to it", "data.csv:38: 'biling' occurs only once, expected at least 2 texts"),
         ("text,label\n?,a\n!,a\n?,b\n!,b\n", "hold no words"),
         ("text,label\nfine,a\n'awful,\n", "data.csv:3: the label is empty"),
         (b"text,label\ncaf\xe9,a\n", "data.csv:2: byte 0xe9 is not UTF-8"),
@@ -285,7 +335,7 @@ def test_data_that_teaches_nothing_is_refused_on_stderr_with_exit_code_one(conte
         ("imdb", [], "the download needs pooch"),
     ],
 )
-def test_work_that_cannot_be_done_is_told_in_a_line_with_exit_code_one(data, options, message, tmp_path, capsys):
+def test_work_that_cannot_be_done_is_reported_in_one_line_with_exit_code_one(data, options, message, tmp_path, capsys):
     assert cli.main(["train", data, "--out", str(tmp_path / "m.safetensors"), *options]) == 1
     err = capsys.readouterr().err
     assert message in err
@@ -316,7 +366,8 @@ def test_options_that_make_no_sense_are_wrong_usage(wrong, model, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="2"):
         cli.main([word.format(model=model) for word in wrong])
-    assert "usage: python -m minilstm" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"python -m minilstm.*: .*; see python -m minilstm.* --help\n", err)  # in one line
 
 
 # evaluate
@@ -348,11 +399,21 @@ def test_evaluate_gives_accuracy_loss_recall_and_what_was_taken_for_what(model, 
     ]
 
 
+def test_the_columns_of_the_table_are_aligned_also_where_labels_have_wide_characters(tmp_path, capsys):
+    classifier({"labels": ["好评", "ｂａｄ"], "maxlen": 3}).save(tmp_path / "m.safetensors")
+    (tmp_path / "data.csv").write_text("text,label\none,好评\ntwo,ｂａｄ\n", encoding="utf-8")
+    assert cli.main(["evaluate", str(tmp_path / "m.safetensors"), str(tmp_path / "data.csv")]) == 0
+    head, good, bad = capsys.readouterr().out.splitlines()[2:]
+    assert head == "true label  texts  recall  predicted 好评  predicted ｂａｄ"
+    assert good == "好评        1      0.0000  0               1"
+    assert bad == "ｂａｄ      1      1.0000  0               1"
+
+
 def test_a_label_that_the_model_does_not_know_is_refused_with_its_line(model, tmp_path, capsys):
     data = tmp_path / "more.csv"
     data.write_text("text,label\nsee,post\nsee,mail\n")
     assert cli.main(["evaluate", model, str(data)]) == 1
-    message = "more.csv:3: label 'mail' is none of the model's, which are 'billing', 'post', 'écran'"
+    message = "more.csv:3: label 'mail' is not one of the model's, which are 'billing', 'post', 'écran'"
     assert message in capsys.readouterr().err
 
 
@@ -389,6 +450,20 @@ def test_arguments_a_file_and_standard_input_give_the_same_answers(model, tmp_pa
     assert predict(capsys, model) == answers
 
 
+@pytest.mark.parametrize("name", ["texts.csv", "texts.jsonl", "texts.json"])
+def test_predict_reads_a_table_or_json_as_train_does(name, model, tmp_path, capsys):
+    texts = ["the invoice,\na refund", "a parcel", "pixel"]
+    rows = [{"body": text, "label": "unknown"} for text in texts]
+    file = tmp_path / name
+    if name.endswith(".csv"):
+        content = "label;body\r\n" + "\r\n".join(f'{row["label"]};"{row["body"]}"' for row in rows)
+    else:
+        content = json.dumps(rows) if name.endswith(".json") else "\n".join(map(json.dumps, rows))
+    file.write_text(content, encoding="cp1252")
+    answers = predict(capsys, model, *texts)
+    assert predict(capsys, model, "--file", str(file), "--text-column", "body", "--encoding", "cp1252") == answers
+
+
 def test_texts_may_stand_before_and_after_options(model, capsys):
     answers = predict(capsys, model, "invoice", "parcel", "--json")
     assert predict(capsys, model, "--json", "invoice", "parcel") == answers
@@ -401,7 +476,7 @@ def test_a_text_without_a_known_word_is_answered_with_a_note(model, capsys):
     lines = out.splitlines()
     assert len(lines) == 4
     assert lines[0] == lines[1] == lines[2]
-    assert re.findall(r"text (\d+) holds no known word", err) == ["1", "2", "3"]
+    assert re.findall(r"text (\d+) has no known words", err) == ["1", "2", "3"]
 
 
 def test_of_a_long_text_the_last_words_count_as_in_training(model, capsys):
@@ -423,9 +498,99 @@ def test_at_a_terminal_it_says_what_to_type_and_answers_each_line_at_once(model,
     said = []
     monkeypatch.setattr(sys, "stdin", Terminal("invoice\nparcel\n"))
     last = predict(capsys, model).out
-    assert "type texts, one a line" in said[0].err
+    assert "type texts, one per line" in said[0].err
     assert said[1].out.startswith("billing")
     assert last.startswith("post")
+
+
+def test_the_name_of_a_file_is_not_taken_for_a_text(model, tmp_path, capsys):
+    file = tmp_path / "my texts.csv"
+    file.write_text("invoice\n")
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["predict", model, str(file)])
+    assert f"is a file; write --file '{file}' to classify the texts in it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("way", ["argument", "--file"])
+def test_texts_and_predictions_can_be_written_to_a_file_that_evaluate_reads(way, model, tmp_path, capsys):
+    texts = ["the invoice", "parcel, courier", 'a "pixel"']
+    (tmp_path / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
+    source = ["--file"] * (way == "--file") + [str(tmp_path / "texts.txt")]
+    for suffix in ("csv", "jsonl"):
+        out = tmp_path / f"predictions.{suffix}"
+        assert predict(capsys, model, *source, "--out", str(out)).out == f"3 predictions saved as {out}\n"
+        assert cli.main(["evaluate", model, str(out), "--json"]) == 0
+        result = json.loads(capsys.readouterr().out)
+        assert (result["texts"], result["accuracy"]) == (3, 1.0)
+    answers = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text("utf-8").splitlines()]
+    expected = [json.loads(line) for line in predict(capsys, model, *texts, "--json").out.splitlines()]
+    assert answers == [{"text": text, **answer} for text, answer in zip(texts, expected, strict=True)]
+    head, first, *_ = (tmp_path / "predictions.csv").read_text("utf-8").splitlines()
+    assert head == "text,label,probability,p(billing),p(post),p(écran)"
+    numbers = [expected[0]["probability"], *expected[0]["probabilities"].values()]
+    assert first == ",".join(["the invoice", "billing", *map(str, numbers)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a text", "--out", "p.txt"], "expected a name that ends in .csv or .jsonl"),
+        (["a text", "--out", "nowhere/p.csv"], "in a folder that you can write to"),
+        (["a text", "--out", "p.csv", "--json"], "--json: not allowed with argument --out"),
+    ],
+)
+def test_predictions_that_cannot_be_written_are_refused_before_the_model_is_read(
+    arguments, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["predict", "no model", *arguments])
+    assert message in capsys.readouterr().err
+
+
+def test_few_texts_are_predicted_without_loading_the_kernels(model):
+    code = "import sys; from minilstm.tools.cli import main; main(); print('numba' in sys.modules, file=sys.stderr)"
+    for texts, loaded in ((1, "False"), (commands.BATCH, "True")):
+        command = [sys.executable, "-c", code, "predict", model]
+        ran = subprocess.run(command, input="invoice\n" * texts, capture_output=True, text=True)
+        assert (len(ran.stdout.splitlines()), ran.stderr.strip()) == (texts, loaded)
+
+
+def test_a_label_cannot_send_escape_sequences_to_the_terminal(tmp_path, capsys):
+    file = str(tmp_path / "m.safetensors")
+    classifier({"labels": ["\x1b[31mno", "\x9b31myes\n\u202e"], "maxlen": 3}).save(file)
+    (tmp_path / "data.csv").write_text("text,label\none,\x1b[31mno\n")
+    for command in (["predict", file, "one"], ["predict", file, "one", "--json"], ["inspect", file]):
+        assert cli.main(command) == 0
+        assert all(line.isprintable() for line in re.split("[\t\n]", capsys.readouterr().out))
+    assert cli.main(["evaluate", file, str(tmp_path / "data.csv")]) == 0
+    (tmp_path / "data.csv").write_text("text,label\n" + "one,\x1b[31mno\ntwo,yes\n" * 2)
+    assert cli.main(["train", str(tmp_path / "data.csv"), "--out", file, "--epochs", "1", *SMALL]) == 0
+    assert r"\x1b[31mno" in (out := capsys.readouterr().out)
+    assert all(line.isprintable() for line in out.split("\n"))
+
+
+# inspect
+
+
+def test_inspect_shows_layers_compilation_tokenizer_labels_and_training(model, capsys):
+    assert cli.main(["inspect", model]) == 0
+    out = capsys.readouterr().out
+    assert "lstm (LSTM)             (None, 4)" in out
+    facts = dict(line.split(": ", 1) for line in out.split("\n\n")[1].splitlines())
+    assert facts["optimizer"].startswith("RMSprop(learning_rate=0.03,")
+    assert facts["loss"] == "CategoricalCrossentropy(from_logits=False)"
+    assert facts["tokenizer"].startswith("Tokenizer(num_words=40,")
+    assert facts["labels"] == "['billing', 'post', 'écran']"
+    assert "'data': 'tickets.csv', 'texts': 33, 'validation_accuracy': 1.0, 'epochs': 30" in facts["training"]
+
+
+def test_inspect_shortens_long_lists_and_needs_neither_labels_nor_tokenizer(tmp_path, capsys):
+    classifier({"labels": [f"label {n}" for n in range(120)]}, tokenizer=False).save(tmp_path / "m.safetensors")
+    assert cli.main(["inspect", str(tmp_path / "m.safetensors")]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^labels: \['label 0', 'label 1', .* \.\.\.$", out, re.MULTILINE)
+    assert max(map(len, out.splitlines())) < 450
 
 
 def run(*arguments, **settings):
@@ -470,7 +635,7 @@ def test_a_model_of_ones_own_can_be_used_if_it_has_a_tokenizer_labels_and_maxlen
     ("change", "message"),
     [
         ({"tokenizer": False}, "lacks a tokenizer or metadata"),
-        ({"metadata": {}}, "lacks a tokenizer or metadata, {'labels': ['no', 'yes'], 'maxlen': 300}"),
+        ({"metadata": {}}, "lacks a tokenizer or metadata such as {'labels': ['no', 'yes'], 'maxlen': 300}"),
         ({"metadata": {**KNOWN, "labels": ["yes"]}}, "lacks"),
         ({"metadata": {**KNOWN, "labels": "no"}}, "lacks"),
         ({"metadata": {**KNOWN, "labels": [0, 1]}}, "lacks"),
@@ -478,6 +643,7 @@ def test_a_model_of_ones_own_can_be_used_if_it_has_a_tokenizer_labels_and_maxlen
         ({"metadata": {**KNOWN, "maxlen": 0}}, "lacks"),
         ({"metadata": {**KNOWN, "labels": ["a", "b", "c"]}}, "which does not fit 3 labels"),
         ({"outputs": 3}, "which does not fit 2 labels"),
+        ({"activation": "softmax"}, 'Dense(1, "softmax") gives 1.0 for every text'),
         ({"weight": np.nan}, "the model's outputs are not probabilities"),
         ({"activation": "linear", "weight": 3.0}, "the model's outputs are not probabilities"),
     ],
@@ -514,7 +680,7 @@ def test_download_prints_where_the_archive_is_and_nothing_else(cache, capsys):
     assert capsys.readouterr().out == f"{cache / 'aclImdb_v1.tar.gz'}\n"
 
 
-def test_a_download_that_fails_is_told_with_the_remedy(capsys):
+def test_a_download_that_fails_is_reported_with_the_remedy(capsys):
     assert cli.main(["download"]) == 1
     assert re.match(r"minilstm download: .* by hand and save it as", capsys.readouterr().err)
 
@@ -543,7 +709,7 @@ def test_an_interrupt_within_a_kernel_which_numba_wraps_is_one_too(monkeypatch, 
     assert capsys.readouterr().err == "minilstm download: interrupted\n"
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "gradcheck", "download"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "inspect", "gradcheck", "museum", "download"])
 def test_help_comes_with_examples_that_can_be_parsed(command, capsys):
     with pytest.raises(SystemExit, match="0"):
         cli.main([command, "--help"])
@@ -557,5 +723,5 @@ def test_the_module_can_be_run():
     ran = run("--version", text=True)
     assert (ran.returncode, ran.stdout) == (0, f"minilstm {__version__}\n")
     ran = run(text=True)
-    assert ran.returncode == 2
-    assert "usage: python -m minilstm" in ran.stderr
+    assert (ran.returncode, len(ran.stderr.splitlines())) == (2, 1)
+    assert "the following arguments are required: COMMAND; see python -m minilstm --help" in ran.stderr

@@ -81,7 +81,8 @@ def test_without_imdb_a_demo_says_so_loudly_and_how_to_get_it_then_trains_on_the
         MINILSTM_DATA="", MINILSTM_CACHE=str(tmp_path), HTTPS_PROXY=nowhere, https_proxy=nowhere,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert "NO IMDB REVIEWS" in result.stdout
+    assert " NO IMDB REVIEWS: could not download the reviews (ai.stanford.edu cannot be reached)\n" in result.stdout
+    assert "download" not in result.stderr  # nothing of pooch either
     assert "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz" in result.stdout
     assert "--data" in result.stdout
     assert "on 100 reviews of the built-in corpus (not IMDB)" in result.stdout
@@ -99,14 +100,18 @@ def test_a_path_that_is_wrong_is_an_error_in_one_line(call, script, tmp_path):
 @pytest.mark.parametrize(
     ("demo", "arguments", "message"),
     [
-        ("lstm.py", ["--epochs", "0"], "argument --epochs: must be an integer >= 1, got 0"),
-        ("lstm.py", ["--reviews", "ten"], "argument --reviews: must be an integer >= 20, got ten"),
-        ("lstm.py", ["--maxlen", "-3"], "argument --maxlen: must be an integer >= 1, got -3"),
-        ("cnn.py", ["--maxlen", "9"], "argument --maxlen: must be an integer >= 10, got 9"),
+        ("lstm.py", ["--epochs", "0"], "argument --epochs: must be an integer >= 1 and < 1e+09, got 0"),
+        ("lstm.py", ["--reviews", "ten"], "argument --reviews: must be an integer >= 20 and < 1e+09, got ten"),
+        ("lstm.py", ["--maxlen", "-3"], "argument --maxlen: must be an integer >= 1 and < 1e+09, got -3"),
+        ("cnn.py", ["--maxlen", "9"], "argument --maxlen: must be an integer >= 10 and < 1e+09, got 9"),
         ("lstm.py", ["--dropout", "2"], "argument --dropout: must be a number >= 0 and < 1, got 2"),
         ("lstm.py", ["--word-dropout", "-1"], "argument --word-dropout: must be a number >= 0 and < 1, got -1"),
-        ("lstm.py", ["--learning-rate", "0"], "argument --learning-rate: must be a number > 0, got 0"),
-        ("lstm.py", ["--learning-rate", "fast"], "argument --learning-rate: must be a number > 0, got fast"),
+        ("lstm.py", ["--learning-rate", "0"], "argument --learning-rate: must be a number >= 1e-12 and < 1e+09, got 0"),
+        (
+            "lstm.py",
+            ["--learning-rate", "fast"],
+            "argument --learning-rate: must be a number >= 1e-12 and < 1e+09, got fast",
+        ),
         ("tutorial.py", ["--mistake", "tanh"], "argument --mistake: invalid choice: 'tanh'"),
     ],
 )
@@ -115,6 +120,21 @@ def test_a_setting_that_makes_no_sense_is_an_error_in_one_line(call, demo, argum
     assert result.returncode != 0
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_demo_ends_quietly_when_the_reader_of_its_output_stops():
+    command = f"{sys.executable} {ROOT / 'demos/lstm.py'} --data builtin --reviews 20 --epochs 1 | head -n 1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert result.stdout == "18 training reviews of the built-in corpus (not IMDB)\n"
+    assert "Traceback" not in result.stderr
+    assert "BrokenPipe" not in result.stderr
+
+
+def test_help_does_not_promise_more_than_a_short_run_gives(call):
+    assert (
+        "--reviews 1000 --epochs 3         a trial run, too short to learn much"
+        in call("demos/cnn.py", "--help").stdout
+    )
 
 
 @pytest.mark.parametrize("script", [*ALL_DEMOS, *ALL_EXPERIMENTS])

@@ -6,6 +6,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 import minilstm
 from minilstm.tools.gradcases import check_all
 
@@ -22,6 +24,18 @@ def test_the_script_in_the_readme_runs_on_real_reviews(imdb_archive, monkeypatch
     run = subprocess.run([sys.executable, str(file)], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "accuracy 0." in run.stdout
+
+
+def test_the_first_command_of_the_readme_ends_at_once_on_a_python_that_is_too_old(monkeypatch):
+    code = re.search(r"^python3 -c '(.*)' &&$", README, re.MULTILINE)[1]
+    oldest = tuple(
+        map(int, re.search(r'requires-python = ">=(\d+)\.(\d+)"', (ROOT / "pyproject.toml").read_text()).groups())
+    )
+    for version, outcome in ((oldest, False), ((oldest[0], oldest[1] - 1, 99), "minilstm needs Python 3.11 or newer")):
+        monkeypatch.setattr(sys, "version_info", version)
+        with pytest.raises(SystemExit) as ended:
+            exec(code)
+        assert ended.value.code == outcome
 
 
 def test_the_lines_that_the_readme_shows_are_those_of_the_lstm():

@@ -109,6 +109,7 @@ def attempt(call, *given, **named):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of NumPy's: said aloud, so no silent wrong answer
+            warnings.simplefilter("ignore", UserWarning)  # of load_own: labels that look alike, files that are skipped
             result = call(*given, **named)
     except (Exception, SystemExit) as error:
         if not is_clear(error):
@@ -782,18 +783,34 @@ OBJECTS = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.flo
 
 
 @given(
-    st.sampled_from([".csv", ".tsv", ".jsonl", ".CSV", "", ".txt"]),
-    st.sampled_from([b"", b"text,label\na,b\n", b"text\tlabel\n", b'{"text": "x", "label": 1}\n', b"\xff\xfe"]),
+    st.sampled_from([".csv", ".tsv", ".jsonl", ".json", ".CSV", "", ".txt", ".csv.gz", ".csv.bz2", ".zip"]),
+    st.sampled_from(
+        [
+            b"",
+            b"text,label\na,b\n",
+            b"text\tlabel\n",
+            b"sep=;\n",
+            b"\x1f\x8b",
+            b"BZh91AY&SY",
+            b"[",
+            b'{"text": "x", "label": 1}\n',
+            b"\xff\xfe",
+        ]
+    ),
     PIECES,
     st.dictionaries(st.sampled_from(["text", "label", "", "more"]), OBJECTS),
     usual("text"),
+    usual("utf-8"),
+    usual(","),
 )
-def test_a_table_of_any_bytes_is_read_or_refused(place, suffix, head, pieces, thing, column):
+def test_a_table_of_any_bytes_is_read_or_refused(place, suffix, head, pieces, thing, column, encoding, delimiter):
     file = place / f"table{suffix}"
     for content in (head + pieces, head + json.dumps(thing).encode()):
         file.write_bytes(content)
-        rows = attempt(load_own, file, text_column=column)
+        rows = attempt(load_own, file, text_column=column, encoding=encoding, delimiter=delimiter)
         assert rows is REFUSED or all(isinstance(row.text, str) and row.label.strip() for row in rows)
+        rows = attempt(load_own, file, text_column=column, labelled=False)
+        assert rows is REFUSED or all(isinstance(row.text, str) and not row.label for row in rows)
 
 
 # The command line

@@ -111,6 +111,7 @@ def test_a_model_without_embedding_is_built_when_it_sees_its_first_data():
             TypeError,
             r"layers is one Dense, expected a list; write Sequential\(\[\.\.\.\]\)",
         ),
+        (lambda: Sequential(np.array(4)), TypeError, "layers is one ndarray, expected a list"),
         (lambda: Sequential(small().layers), ValueError, "has weights already"),
         (lambda: Sequential(["LSTM"]), TypeError, "'LSTM' is not a Layer"),
         (lambda: Sequential([Embedding(5, 2), LSTM]), TypeError, r"is not a Layer; write LSTM\(\.\.\.\)"),

@@ -155,7 +155,7 @@ def test_three_classes_are_learnt_from_class_numbers_or_rows(loss):
         model.compile(loss=loss, optimizer=Adam(0.1), metrics=["accuracy"])
         model.fit(x, truth, epochs=10, verbose=0)
         assert model.evaluate(x, truth, verbose=0)[1] > 0.95
-    with pytest.raises(ValueError, match="y goes from 1 to 3, expected class numbers from 0 to 2"):
+    with pytest.raises(ValueError, match="y ranges from 1 to 3, expected class numbers: integers from 0 to 2"):
         model.fit(x, y + 1, verbose=0)
 
 

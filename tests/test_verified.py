@@ -145,7 +145,7 @@ def test_an_edited_function_runs_in_fit_evaluate_and_predict_wherever_the_textbo
 
 def test_an_edit_of_the_function_that_numbers_words_runs(tmp_path, capsys):
     with edited(tmp_path, edit_of("data.text.number_words")) as library:
-        library.Tokenizer().fit_on_texts(["one two"])
+        library.Tokenizer().fit_on_texts(["one two " * 10_000])
         assert library.touched == {"data.text.number_words"}
     assert "data.text.number_words is not as its fast twin was verified" in capsys.readouterr().err
 

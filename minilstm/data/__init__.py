@@ -1,4 +1,4 @@
-"""Texts and labels, from wherever they come, up to the padded batches that a model reads."""
+"""Texts and labels from various sources, and everything up to the padded batches that a model reads."""
 
 from minilstm.data.builtin import load_builtin
 from minilstm.data.imdb import download_imdb, load_imdb

@@ -1,12 +1,12 @@
 """Made-up film reviews in which the order of the words decides.
 
-A small grammar writes them, so there is nothing to download and no label is wrong. One rule gives the label:
-**the writer's own last opinion counts**, 1 if it is kind and 0 if it is not. A review is made of
+A small grammar writes them, so there is nothing to download and no label is wrong. One rule determines the label:
+**the writer's own last opinion counts**, 1 if it is kind and 0 if it is unkind. A review consists of
 
-- *own opinions*, "The plot was dull." There may be two, often against each other; only the last counts;
-- *pairs* of them, "The plot was dull, but the music was superb." What comes second is the later one;
+- *own opinions*, "The plot was dull." There may be two, often contradictory; only the last counts;
+- *pairs* of them, "The plot was dull, but the music was superb." The second of the two is the later one;
 - *other people's opinions*, "My brother thought the plot was dull." They never count, not even at the end;
-- *facts*, "We saw it on a rainy Tuesday." They only keep the words apart.
+- *facts*, "We saw it on a rainy Tuesday." They only separate the rest.
 
 Every opinion may be negated: "not dull" is kind, "not superb" is unkind. Three reviews with their labels:
 
@@ -14,10 +14,10 @@ Every opinion may be negated: "not dull" is kind, "not superb" is unkind. Three 
     0  The music was superb, but I thought the plot was dull. It runs for just over two hours.
     0  In the end the cast was not charming. My aunt thought the cast was charming.
 
-The first two hold the very same words, so a model that only counts words must give both the same answer. It
-is left with a hint, since the opinion that counts is one of the opinions: logistic regression over word
-counts gets about 56% right. An LSTM gets nearly all: it carries "not" to the next word, remembers who speaks,
-and overwrites what it held before.
+The first two contain exactly the same words, so a model that only counts words must predict the same label for
+both. It still gets a hint, since the opinion that counts is one of the opinions: logistic regression on word
+counts is right for about 56 % of the reviews. An LSTM is right for nearly all: it carries "not" to the next word,
+remembers who is speaking, and overwrites the earlier opinion.
 """
 
 from collections.abc import Sequence
@@ -69,12 +69,12 @@ FACTS = (
 
 
 def load_builtin(reviews: int = 2000, seed: int = 0) -> tuple[Split, Split]:
-    """Write ``(X_train, y_train), (X_test, y_test)``: reviews whose label hangs on the order of their words.
+    """Write ``(X_train, y_train), (X_test, y_test)``: reviews whose label depends on the order of their words.
 
-    Each part holds ``reviews`` texts, a list of str, and their labels, int64 (reviews,), 1 for kind. Half of
-    the labels are 1; of an odd number, one more is. A text has some 10 to 40 words, out of fewer than 120 in
-    all. No text occurs twice, within a part or across the two. The same ``seed`` gives the same reviews. Takes
-    about 25 µs per review.
+    Each part consists of ``reviews`` texts, a list of str, and their labels, int64 (reviews,), 1 for kind. Half of
+    the labels are 1, or one more than half if ``reviews`` is odd. A text has about 10 to 40 words, from a vocabulary
+    of fewer than 120. No text occurs twice, within a part or across both. The same ``seed`` gives the same reviews.
+    Takes about 25 µs per review.
 
     Raises:
         ValueError: ``reviews`` is less than 2.
@@ -87,7 +87,7 @@ def load_builtin(reviews: int = 2000, seed: int = 0) -> tuple[Split, Split]:
 
 
 def _write_part(reviews: int, rng: np.random.Generator, seen: set[str]) -> Split:
-    """Write as many new texts, none of them in ``seen``, with labels that are balanced and in random order."""
+    """Write ``reviews`` texts that are not in ``seen``, with balanced labels in random order."""
     labels = rng.permutation(np.arange(1, reviews + 1) % 2)
     texts = []
     for label in labels:
@@ -99,19 +99,19 @@ def _write_part(reviews: int, rng: np.random.Generator, seen: set[str]) -> Split
 
 
 def _write_review(kind: bool, rng: np.random.Generator) -> str:
-    """Write one review: its writer's last opinion among facts and other people's opinions."""
+    """Write one review: the writer's own opinions, with facts and other people's opinions among them."""
     last = _write_opinion(OWN, kind, rng)
     first = _write_opinion(OWN, rng.random() < 0.5, rng)
     pair = _pick(PAIRS, rng).format(first=first, last=last)
     sentences = ([last], [first, last], [pair])[rng.integers(3)]
-    for _ in range(rng.integers(1, 3)):  # one aside or two, anywhere, even after the opinion that counts
+    for _ in range(rng.integers(1, 3)):  # one or two asides, anywhere, even after the opinion that counts
         aside = _pick(FACTS, rng) if rng.random() < 0.5 else _write_opinion(OTHERS, rng.random() < 0.5, rng)
         sentences.insert(int(rng.integers(len(sentences) + 1)), aside)
     return " ".join(sentence[0].upper() + sentence[1:] + "." for sentence in sentences)
 
 
 def _write_opinion(templates: Sequence[str], kind: bool, rng: np.random.Generator) -> str:
-    """Write an opinion, half a sentence. About one in three says what it means by negating the opposite."""
+    """Write an opinion, part of a sentence. About one in three is expressed by negating the opposite."""
     negated = rng.random() < 0.35
     adjective = _pick(KIND if kind != negated else UNKIND, rng)
     view = f"not {adjective}" if negated else adjective

@@ -1,4 +1,4 @@
-"""What the user gave ``fit``, ``predict`` or ``evaluate`` becomes samples and labels, or a clear error."""
+"""Checks and converts what the user gave ``fit``, ``predict`` or ``evaluate``: samples, labels, validation data."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ import numpy as np
 
 from minilstm.arrays import Array, Lengths, Shape
 from minilstm.data.batching import pad_batch
+from minilstm.data.convert import as_array, as_finite, as_sequence
 from minilstm.layers import Embedding
 from minilstm.layers.base import Layer
 from minilstm.losses import CategoricalCrossentropy, Loss
-from minilstm.tools.validate import as_array, as_finite, as_sequence, check_number, check_tokens
+from minilstm.tools.validate import check_number, check_tokens
 
 
 class Samples:
-    """Samples as the user gave them, checked: ragged token ids, or an array with one row a sample.
+    """The samples that the user gave, checked: ragged token ids, or an array with one row per sample.
 
-    A list of texts as token ids is kept as one long array, ``tokens``, of which row n is
+    A list of texts as token ids is kept as one long array, ``tokens``; text n is
     ``tokens[starts[n] : starts[n] + lengths[n]]``.
 
     Args:
-        layers: the first one says what a sample is: token ids before an Embedding, numbers otherwise.
-        dtype: that of the model.
+        layers: the first layer determines what a sample is: token ids for an Embedding, numbers otherwise.
+        dtype: the dtype of the model.
         x: a list of 1-D integer arrays or lists (ragged), or an integer array (N, T); without an Embedding, a
             float array (N, D) or (N, T, D).
 
     Raises:
-        TypeError: strings, or numbers of another kind.
-        ValueError: no samples, wrong number of axes, a token outside the vocabulary, a NaN.
+        TypeError: ``x`` holds strings or numbers of another kind, or is a sparse matrix.
+        ValueError: ``x`` has no samples or the wrong number of axes, or holds NaN or a token outside the vocabulary.
     """
 
     def __init__(self, layers: Sequence[Layer], dtype: np.dtype[Any], x: Any) -> None:
@@ -52,7 +53,8 @@ class Samples:
             raise TypeError(f"x is {array.dtype}, expected numbers; for token ids, begin the model with an Embedding")
         if array.ndim not in (2, 3):
             raise ValueError(f"x has shape {array.shape}, expected (N, D) or (N, T, D)")
-        self.array, self.lengths = as_finite("x", array, dtype), np.full(len(array), array.shape[1])
+        steps = 1 if array.ndim == 2 else array.shape[1]
+        self.array, self.lengths = as_finite("x", array, dtype), np.full(len(array), steps)
         self.shape_in: Shape = array.shape[1:]
 
     def _take_tokens(self, embedding: Embedding, x: Array) -> None:
@@ -74,13 +76,13 @@ class Samples:
             if text.ndim != 1:
                 raise ValueError(f"x[{n}] has shape {text.shape}, expected a 1-D array or list of token ids")
             if not text.size:
-                text = np.zeros(0, np.int64)  # (0,), since an empty list is of no kind
+                text = np.zeros(0, np.int64)  # (0,), since NumPy makes floats of an empty list
             if text.dtype.kind not in "iu":
                 raise TypeError(
                     f"x[{n}] holds {text.dtype}, expected token ids (integers from 0 to "
                     f"{embedding.input_dim - 1}); turn texts into ids with Tokenizer.texts_to_sequences"
                 )
-            if text.dtype != np.int64:  # the largest of other kinds would change in it
+            if text.dtype != np.int64:  # converting a large uint64 to int64 would change it
                 check_tokens(text, embedding.input_dim)
             texts.append((text[text != 0] if embedding.mask_zero else text).astype(np.int64))
         self.tokens = np.concatenate(texts)  # (sum of lengths,)
@@ -100,26 +102,32 @@ class Samples:
             )
 
     def __len__(self) -> int:
-        """How many samples."""
+        """Count the samples."""
         return len(self.lengths)
 
     def batch(self, rows: Array) -> tuple[Array, Lengths]:
-        """Put some samples together: an array (B, T) or (B, ...), and their lengths (B,) where they differ."""
+        """Make a batch of some samples: an array (B, T) or (B, ...), and their lengths (B,) if they were ragged."""
         if self.array is not None:
             return self.array[rows], None
         return pad_batch([self.tokens[self.starts[n] : self.starts[n] + self.lengths[n]] for n in rows])
 
 
 def check_labels(shape_out: Shape, dtype: np.dtype[Any], loss: Loss, y: Any, N: int) -> Array:
-    """Give the labels as an array (N, K) of the model's dtype, as its output has shape (N, ``*shape_out``).
+    """Convert labels to an array of the model's dtype and of the shape of its output, (N, ``*shape_out``).
 
     Raises:
-        TypeError: no numbers.
+        TypeError: the labels are not numbers.
         ValueError: a wrong number of labels or columns, a NaN, or a class other than 0 and 1.
     """
     y = as_array("y", y)
     if y.dtype.kind not in "fiub":
-        raise TypeError(f"y is {y.dtype}, expected numbers: 1 for positive, 0 for negative")
+        remedy = "y.astype(int)"
+        for n, label in enumerate(y.ravel()):
+            if label is None or str(label) in ("nan", "<NA>", "NaT"):
+                raise ValueError(f"y[{n}] is missing, {label!r}; leave the sample out")
+            if isinstance(label, str):
+                remedy = f"a number for each label, such as [int(label == {str(label)!r:.40}) for label in y]"
+        raise TypeError(f"y is {y.dtype}, expected numbers: 1 for positive, 0 for negative; write {remedy}")
     shape = (N, *shape_out)
     if y.ndim == 1 and shape[1:] == (1,):
         y = y[:, None]  # (N, 1)
@@ -135,27 +143,27 @@ def check_labels(shape_out: Shape, dtype: np.dtype[Any], loss: Loss, y: Any, N: 
 
 
 def one_hot(y: Array, K: int) -> Array:
-    """Turn class numbers y (N,) into rows (N, K) that are 1 at the class, else 0."""
+    """Turn class numbers y (N,) into rows (N, K) that are 1 at the class and 0 elsewhere."""
     if y.size and (y.min() < 0 or y.max() >= K or (y != np.floor(y)).any()):
-        raise ValueError(f"y goes from {y.min()} to {y.max()}, expected class numbers from 0 to {K - 1}, whole ones")
+        raise ValueError(f"y ranges from {y.min()} to {y.max()}, expected class numbers: integers from 0 to {K - 1}")
     rows = np.zeros((len(y), K))  # (N, K)
     rows[np.arange(len(y)), y.astype(np.int64)] = 1
     return rows
 
 
-def split_off(x: Any, y: Any, share: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Split samples and labels in two: all but the last ``share``, and the rest, as Keras's ``validation_split``.
+def split_off(x: Any, y: Any, fraction: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Split off the last ``fraction`` of samples and labels, as Keras's ``validation_split`` does.
 
     Raises:
-        ValueError: ``share`` outside [0, 1), or one part without a sample.
+        ValueError: ``fraction`` is outside [0, 1), or one part would have no samples.
     """
-    check_number("validation_split", share, 0, 1, inclusive=True)
+    check_number("validation_split", fraction, 0, 1, inclusive=True)
     x, y = as_sequence("x", x), as_sequence("y", y)
     if len(x) != len(y):
         raise ValueError(f"y has {len(y)} labels, but x has {len(x)} samples; expected one label for each")
-    cut = int(len(x) * (1 - share))
+    cut = int(len(x) * (1 - fraction))
     if not 0 < cut < len(x):
-        raise ValueError(f"validation_split={share} leaves one part of {len(x)} samples empty; take more samples")
+        raise ValueError(f"validation_split={fraction} leaves one part of {len(x)} samples empty; take more samples")
     return (x[:cut], y[:cut]), (x[cut:], y[cut:])
 
 
@@ -177,10 +185,26 @@ def take_both(
 
 
 def take_validation(model: Any, loss: Loss, validation_data: Any) -> tuple[Samples, Array]:
-    """Check ``validation_data``, a pair (x, y), as the training data was; errors say which of the two they mean."""
+    """Check ``validation_data``, a pair (x, y), like the training data; errors say that they are about it."""
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-        raise TypeError(f"validation_data must be a pair (x, y), got {type(validation_data).__name__}")
+        count = f" of {len(validation_data)}" if isinstance(validation_data, (tuple, list)) else ""
+        remedy = "; weights of samples are not supported, leave them out" if count == " of 3" else ""
+        raise TypeError(f"validation_data must be a pair (x, y), got {type(validation_data).__name__}{count}{remedy}")
     try:
         return take(model, loss, *validation_data)
     except (ValueError, TypeError) as error:
         raise type(error)(f"validation_data: {error}") from error
+
+
+def check_compiled(model: Any) -> tuple[Any, Any]:
+    """Return the loss and the optimiser of a model, or raise a ValueError where it has none."""
+    if model.loss is None or model.optimizer is None:
+        raise ValueError("the model has no loss yet; call model.compile(loss='binary_crossentropy', ...) first")
+    return model.loss, model.optimizer
+
+
+def check_stackable(array: Any, shape_out: Sequence[Any]) -> None:
+    """Raise a ValueError where samples are lists, ``array`` None, and the output has a time axis of no fixed length."""
+    if array is None and None in shape_out:
+        remedy = "make x one array with pad_sequences, or end the model with an LSTM without return_sequences"
+        raise ValueError(f"predict: the output has a time axis, on which texts differ in length; {remedy}")

@@ -1,4 +1,4 @@
-"""From texts to arrays of numbers: cut into words, number the words, fill up to one length.
+"""From texts to arrays of integers: split into words, number the words, pad to one length.
 
     tokenizer = Tokenizer(num_words=10_000)
     tokenizer.fit_on_texts(X_train)
@@ -7,8 +7,10 @@
 Names, defaults and results are those of Keras 2: ``Tokenizer`` and ``pad_sequences`` of ``keras.preprocessing``.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -17,19 +19,21 @@ from numpy.typing import DTypeLike, NDArray
 
 from minilstm import fast
 from minilstm.arrays import Array
-from minilstm.tools.validate import as_array, as_sequence, check_choice, check_positive
+from minilstm.data.convert import as_array, as_sequence
+from minilstm.tools.validate import check_choice, check_positive
 
 UTF8 = ("utf-8", "surrogatepass")  # takes any str, even one with half a surrogate pair
 WORD_END, TEXT_END = b"\xff", b"\xfe"  # no character has these bytes in UTF-8
-CHUNK = 8_000_000  # bytes of text that are cut into words at a time, so that memory never holds the words of all
+CHUNK = 8_000_000  # bytes of text that are split into words at a time, so that memory never holds all the words
+SMALL = 1 << 16  # bytes of text that plain Python splits in 2 ms or less: not worth compiling or loading a kernel
 
 
 def number_words(text: Array) -> tuple[Array, Array, Array, Array]:
     """Number the N distinct words of D texts by first appearance.
 
-    ``text`` is uint8: UTF-8 with WORD_END between words, where empty ones do not count, and TEXT_END after each text.
-    Returns the distinct words with WORD_END after each, uint8; (N,), how many texts have it; (P,), the number of the
-    word at each of P places; (D,), how many places there are up to the end of each text.
+    ``text`` is uint8: UTF-8 with WORD_END between words, where empty words do not count, and TEXT_END after each text.
+    Returns the distinct words, each followed by WORD_END, uint8; in how many texts each occurs, (N,); the number of
+    the word at each of P places, (P,); the number of places up to the end of each text, (D,).
     """
     numbers: dict[bytes, int] = {}
     in_texts: list[int] = []
@@ -46,20 +50,21 @@ def number_words(text: Array) -> tuple[Array, Array, Array, Array]:
 
 
 class Tokenizer:
-    r"""Numbers the words of the texts it is shown, the most frequent first.
+    r"""Numbers the words of the texts it is fitted on, the most frequent first.
 
     Args:
-        num_words: only ids below it are given out, so the ``num_words - 1`` most frequent words. None for all.
+        num_words: only ids below ``num_words`` are used, those of the ``num_words - 1`` most frequent words. None
+            for all words.
         filters: each of these characters ends a word and is dropped. The apostrophe is not among them, and
-            ``<br />`` leaves the word "br" behind.
-        lower: turn the texts to lower case first.
+            ``<br />`` becomes the word "br".
+        lower: convert the texts to lower case first.
         split: the separator between two words.
-        oov_token: a word that stands for all unknown ones ("out of vocabulary") and takes id 1. With None,
+        oov_token: a word that represents all unknown words ("out of vocabulary") and has id 1. With None,
             unknown words are left out.
 
     Attributes:
-        word_index: id of each word, from 1 by falling frequency, and of equals the first seen comes first.
-            Id 0 stays free for padding. Holds all words, whatever ``num_words``.
+        word_index: the id of each word, from 1 in order of decreasing frequency; among ties, the first seen comes
+            first. Id 0 is reserved for padding. Holds all words, whatever ``num_words`` is.
         index_word: word of each id, the reverse of ``word_index``.
         word_counts: how often each word was seen.
         word_docs: in how many texts each word was seen.
@@ -99,10 +104,11 @@ class Tokenizer:
         self.document_count = 0
 
     def fit_on_texts(self, texts: Iterable[str]) -> None:
-        """Count the words of ``texts`` and number them anew. A second call adds to the counts of the first.
+        """Count the words of ``texts`` and renumber all words. A second call adds to the counts of the first.
 
         Raises:
-            TypeError: ``texts`` is one str rather than a list of them, or one of its items is not a str.
+            TypeError: ``texts`` is a single str, a table or a mapping rather than a list of texts, or one of its
+                items is not a str. The counts are then as they were before.
         """
         counts: Counter[str] = Counter()
         docs: Counter[str] = Counter()
@@ -127,39 +133,44 @@ class Tokenizer:
             ValueError: ``fit_on_texts`` has not been called.
             TypeError: as for ``fit_on_texts``.
         """
-        known = self._known_words()
+        self._check_fitted()
+        known, limit = self.word_index, self.num_words or math.inf
         unknown = 0 if self.oov_token is None else 1
         sequences: list[list[int]] = []
         for words, _, places, ends in self._numbered(texts):
-            ids = np.array([known.get(word, unknown) for word in words], object)  # (N,) of the ints of the dict
+            found = [known.get(word, unknown) for word in words]
+            ids = np.array([index if index < limit else unknown for index in found], object)  # (N,) of Python ints
             row = ids[places].tolist()
             sequences += [list(filter(None, row[start:end])) for start, end in pairwise([0, *ends])]
         return sequences
 
     def sequences_to_texts(self, sequences: Iterable[Iterable[int]]) -> list[str]:
-        """Spell out what ids stand for, with blanks between the words.
+        """Turn ids back into texts, with spaces between the words.
 
-        An id of no known word, such as 0, gives ``oov_token``, or nothing without one.
+        An id without a known word, such as 0, becomes ``oov_token``, or nothing if that is None.
 
         Raises:
             ValueError: ``fit_on_texts`` has not been called.
             TypeError: ``sequences`` is not a list of lists of integers.
         """
-        words = {index: word for word, index in self._known_words().items()}
+        self._check_fitted()
+        words, limit, unknown = self.index_word, self.num_words or math.inf, self.oov_token
         try:
-            texts = [[words.get(index, self.oov_token) for index in ids] for ids in sequences]
+            found = [[(n, words.get(n)) for n in ids] for ids in sequences]
         except TypeError as error:
             raise TypeError(
-                f"sequences must be a list of lists of ids, as texts_to_sequences gives: {error}"
+                f"sequences must be a list of lists of ids, as texts_to_sequences returns: {error}"
             ) from error
+        texts = [[word if word is not None and n < limit else unknown for n, word in text] for text in found]
         return [" ".join(word for word in text if word is not None) for text in texts]
 
     def texts_to_matrix(self, texts: Iterable[str], mode: str = "binary") -> NDArray[np.float64]:
-        """Describe each of N texts by the words in it, whatever their order: a "bag of words".
+        """Describe each of N texts by the words in it, regardless of their order: a "bag of words".
 
         The array is (N, num_words), or (N, 1 + all words) without ``num_words``. Its item [n, i] depends on c,
-        how often text n has the word with id i: "binary" gives 1 if at all, "count" c, "freq" c by the ids of
-        the text, and "tfidf" (1 + ln c) · ln(1 + D / (1 + d)), where d of the D texts seen had the word.
+        how often the word with id i occurs in text n: it is 1 if c > 0 ("binary"), c ("count"), c divided by the
+        number of ids of the text ("freq"), or (1 + ln c) · ln(1 + D / (1 + d)) ("tfidf"), where the word occurred in
+        d of the D texts seen.
 
         Raises:
             ValueError: ``mode`` is none of these, or ``fit_on_texts`` has not been called.
@@ -182,20 +193,31 @@ class Tokenizer:
         return matrix
 
     def _numbered(self, texts: Iterable[str]) -> Iterator[tuple[list[str], Array, Array, Array]]:
-        """Yield what ``number_words`` gives for one chunk of the texts after the other, the words spelt out."""
-        number = number_words
-        if fast.enabled():
-            from minilstm.fast.plan import function_runner  # only now, since it loads numba
-
-            number = function_runner("number_words", number_words)
+        """Yield what ``number_words`` returns for one chunk of the texts after another, the words as str."""
         for chunk in self._encoded(texts):
-            words, in_texts, places, ends = number(np.frombuffer(chunk, np.uint8))
+            text = np.frombuffer(chunk, np.uint8)
+            if len(chunk) < SMALL or not fast.enabled():
+                words, in_texts, places, ends = number_words(text)
+            else:
+                from minilstm.fast.plan import function_runner  # only now, since it loads numba
+
+                # Not in the main thread: numba makes the arrays it returns with Python code. There, a pending Ctrl-C
+                # would be raised, which numba turns into a SystemError.
+                with ThreadPoolExecutor(1) as worker:
+                    kernel = function_runner("number_words", number_words)
+                    words, in_texts, places, ends = worker.submit(kernel, text).result()
             yield [word.decode(*UTF8) for word in words.tobytes().split(WORD_END)[:-1]], in_texts, places, ends
 
     def _encoded(self, texts: Iterable[str]) -> Iterator[bytearray]:
         """Yield the texts in chunks as ``number_words`` takes them."""
         if isinstance(texts, str):
             raise TypeError("texts must be a list of texts, got one str: put it in a list, [text]")
+        if isinstance(texts, Mapping):
+            raise TypeError(f"texts must be a list of texts, got a {type(texts).__name__}: pass list(texts.values())")
+        if hasattr(texts, "columns"):
+            columns = ", ".join(map(repr, list(texts.columns)[:9]))
+            remedy = f"pass one column of it, such as table['text']; its columns are {columns}"
+            raise TypeError(f"texts must be a list of texts, got a table ({type(texts).__name__}): {remedy:.300}")
         try:
             numbered = enumerate(texts)
         except TypeError as error:
@@ -207,7 +229,9 @@ class Tokenizer:
         split, chunk = self.split.encode(*UTF8), bytearray()
         for n, text in numbered:
             if not isinstance(text, str):
-                raise TypeError(f"texts[{n}] must be a str, got {type(text).__name__}: pass a list of texts")
+                missing = text is None or str(text) in ("nan", "<NA>", "NaT")
+                remedy = "a missing value; leave it out or put '' in its place" if missing else "pass a list of texts"
+                raise TypeError(f"texts[{n}] must be a str, got {type(text).__name__}, {text!r:.40}: {remedy}")
             cased = text.lower() if self.lower else text
             blanked = cased if table else cased.translate(blanks)
             chunk += blanked.encode(*UTF8).translate(table).replace(split, WORD_END) + TEXT_END
@@ -216,13 +240,9 @@ class Tokenizer:
                 chunk = bytearray()
         yield chunk
 
-    def _known_words(self) -> dict[str, int]:
-        """Cut ``word_index`` down to the ids below ``num_words``."""
+    def _check_fitted(self) -> None:
         if not self.document_count:
             raise ValueError("this Tokenizer knows no words yet: call fit_on_texts(texts) first")
-        if self.num_words is None:
-            return self.word_index
-        return {word: index for word, index in self.word_index.items() if index < self.num_words}
 
 
 def pad_sequences(
@@ -233,10 +253,10 @@ def pad_sequences(
     truncating: str = "pre",
     value: float = 0,
 ) -> NDArray[Any]:
-    """Put each of N sequences in a row of an array (N, maxlen) of ``dtype``, cut or filled up with ``value``.
+    """Put each of N sequences in a row of an array (N, maxlen) of ``dtype``, truncated or padded with ``value``.
 
-    ``maxlen=None`` takes the length of the longest. ``padding="pre"`` fills up before the sequence, so that an
-    LSTM ends on a word, "post" behind it. ``truncating="pre"`` cuts a long one at its start, "post" at its end.
+    ``maxlen=None`` takes the length of the longest. ``padding="pre"`` pads before the sequence, so that an LSTM ends
+    on a word, "post" after it. ``truncating="pre"`` removes the start of a long sequence, "post" its end.
 
     Raises:
         ValueError: ``maxlen`` is less than 1, ``padding`` or ``truncating`` is neither "pre" nor "post", or a number
@@ -254,17 +274,18 @@ def pad_sequences(
     try:
         info = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else np.finfo(dtype)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"dtype is {dtype!r:.40}, expected one of whole or floating-point numbers") from error
-    whole = info if isinstance(info, np.iinfo) else None
-    if whole and (not whole.min <= value <= whole.max or value != int(value)):
-        raise ValueError(f"value={value!r} is not a number of {whole.dtype}: give a dtype")
+        raise ValueError(f"dtype is {dtype!r:.40}, expected an integer or floating-point type") from error
+    integer = info if isinstance(info, np.iinfo) else None
+    if integer and (not integer.min <= value <= integer.max or value != int(value)):
+        raise ValueError(f"value={value!r} is not a number of {integer.dtype}: give a dtype")
     padded = np.full((len(rows), length), value, dtype)  # (N, maxlen)
     for row, sequence in zip(padded, rows, strict=True):
         kept = sequence[-length:] if truncating == "pre" else sequence[:length]
-        if whole and kept.size and not (whole.min <= kept.min() <= kept.max() <= whole.max):
-            raise ValueError(f"sequences go from {kept.min()} to {kept.max()}, too far for {whole.dtype}: give a dtype")
-        if whole and (kept != np.floor(kept)).any():
-            raise ValueError(f"sequences hold fractions, which {whole.dtype} would cut off: give dtype='float32'")
+        if integer and kept.size and not (integer.min <= kept.min() <= kept.max() <= integer.max):
+            span = f"{kept.min()} to {kept.max()}"
+            raise ValueError(f"sequences range from {span}, too far for {integer.dtype}: give a dtype")
+        if integer and (kept != np.floor(kept)).any():
+            raise ValueError(f"sequences hold fractions, which {integer.dtype} would truncate: give dtype='float32'")
         if padding == "pre":
             row[length - len(kept) :] = kept
         else:
@@ -273,7 +294,7 @@ def pad_sequences(
 
 
 def _numbers(n: int, sequence: Any) -> Array:
-    """Make an array of sequence number n, or raise a TypeError where it is something else."""
+    """Convert sequence number n to an array, or raise an error naming it."""
     if isinstance(sequence, (str, Mapping, Set)) or not hasattr(sequence, "__len__"):
         remedy = "pass a list of lists of ids, as Tokenizer.texts_to_sequences returns"
         raise TypeError(f"sequences[{n}] must be a list of numbers, got {sequence!r:.40}: {remedy}")

@@ -1,4 +1,4 @@
-"""The tutorial's five architectures, by the names that the command line has for them."""
+"""The tutorial's five architectures, by their names on the command line."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NAMES = ("cnn", "lstm", "deep-lstm", "bidirectional", "cnn-lstm")
 
 
 def make_classifier(settings: Namespace, K: int) -> Sequential:
-    """Make a model for K labels, 2 or more, and compile it.
+    """Make and compile a model for K labels, at least two.
 
-    Two labels need one number, the probability of the second; more need a share for each. A setting that makes no
-    sense is refused by the layer that it is for.
+    For two labels the output is the probability of the second; for more, it is a probability for each. The layers
+    themselves check the settings.
     """
-    input_length = settings.maxlen if settings.model == "cnn" else None  # Flatten needs to know
+    input_length = settings.maxlen if settings.model == "cnn" else None  # Flatten needs a fixed length
     model = Sequential(seed=settings.seed)
     model.add(Embedding(settings.vocab_size, settings.embedding_dims, input_length=input_length))
     model.add(Dropout(settings.dropout))
@@ -31,17 +31,17 @@ def make_classifier(settings: Namespace, K: int) -> Sequential:
     return model
 
 
-def make_body(name: str, H: int) -> list[Layer]:
-    """Make the layers that turn word vectors into one vector a text."""
+def make_body(name: str, H: int, F: int = 32, K: int = 3) -> list[Layer]:
+    """Make the layers that turn word vectors into one vector for each text: H LSTM units, F filters of K words."""
     match name:
         case "cnn":
-            first, second = (Conv1D(16, 3, activation="relu") for _ in range(2))
+            first, second = (Conv1D(F // 2, K, activation="relu") for _ in range(2))
             return [first, MaxPooling1D(), second, MaxPooling1D(), Flatten(), Dense(250, activation="relu")]
         case "deep-lstm":
             return [LSTM(H, return_sequences=True), LSTM(H)]
         case "bidirectional":
             return [Bidirectional(LSTM(H))]
         case "cnn-lstm":
-            return [Conv1D(32, 3, activation="relu"), MaxPooling1D(2, padding="same"), LSTM(H)]
+            return [Conv1D(F, K, activation="relu"), MaxPooling1D(2, padding="same"), LSTM(H)]
         case _:
             return [LSTM(H)]

@@ -1,12 +1,13 @@
-"""The command line: ``python -m minilstm train``, ``evaluate``, ``predict``, ``gradcheck``, ``museum``, ``download``.
+"""The command line, ``python -m minilstm COMMAND``; :func:`make_parser` has the commands.
 
-Exit codes: 0 all right; 1 the work failed: data or a model that cannot be read, no network, a wrong gradient, a bug
-that no test found; 2 wrong usage, a layer that gradcheck cannot try, no clone for museum; 130 interrupted with Ctrl-C.
+Exit codes: 0 success; 1 failure, such as unreadable data, no network, a wrong gradient or a bug that no test found;
+2 wrong usage, a layer that gradcheck cannot run, or museum without a clone; 130 interrupted with Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import io
@@ -15,38 +16,41 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from minilstm.gradcheck import check_layer
 from minilstm.layers.base import Layer
-from minilstm.tools import architectures, commands, museum
+from minilstm.tools import architectures, commands
 from minilstm.tools.gradcases import check_all
-from minilstm.tools.report import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Report
-from minilstm.tools.validate import check_number
+from minilstm.tools.report import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Check, Report
 from minilstm.version import __version__
+
+ROOT = Path(__file__).parents[2]  # of the repository
 
 TRAIN = """\
 DATA is one of
   imdb                 5,000 IMDB reviews, from $MINILSTM_DATA or downloaded once (84 MB)
-  aclImdb_v1.tar.gz    the same, from an archive or unpacked folder of your own
-  builtin              made-up reviews, no network needed
+  aclImdb_v1.tar.gz    the same, from your own archive or unpacked folder
+  builtin              made-up reviews; no network needed
   reviews.csv          your own, also .tsv, with columns "text" and "label", or as the options say
-  reviews.jsonl        an object with "text" and "label" a line
-  reviews/             a folder with one sub-folder of .txt files for each label
-Files are UTF-8. There may be two labels or more; a tenth of the texts is held out to stop training in time.
+  reviews.jsonl        an object with "text" and "label" on each line, or .json, a list of them
+  reviews/             a folder with a sub-folder of .txt files for each label
+  -                    standard input: a table or JSON
+Files are in UTF-8, and may be compressed (.gz, .bz2, .xz, .zip). There must be at least two labels. A tenth of the
+texts is held out for early stopping.
 
 examples:
   python -m minilstm train builtin --out model.safetensors
   python -m minilstm train imdb --model bidirectional --epochs 5 --out imdb.safetensors
   python -m minilstm train mails.csv --text-column body --label-column folder --out mails.safetensors
   python -m minilstm train imdb --out imdb.safetensors --checkpoint run.safetensors --resume
-      whenever it was stopped or killed, the same line again goes on where it was
+      if it is interrupted or killed, run the same command again to resume
 """
 
 EVALUATE = """\
-DATA is as for train; of imdb and builtin, texts that are not for training are taken. Labels have to be the model's.
+DATA is as for train; of imdb and builtin, the test part is used. The labels must be those of the model.
 
 examples:
   python -m minilstm evaluate model.safetensors builtin
@@ -54,19 +58,16 @@ examples:
 """
 
 PREDICT = """\
-A line says the label and its probability, with a tab between; with --json, an object those of all labels.
+The output has a line for each text: the label, a tab, and its probability; with --json, an object with the
+probabilities of all labels.
 
 examples:
   python -m minilstm predict model.safetensors 'The plot was dull, but the music was superb.'
   python -m minilstm predict model.safetensors --file reviews.txt --json
+  python -m minilstm predict mails.safetensors --file new_mails.csv --text-column body
   cat reviews.txt | python -m minilstm predict model.safetensors
-"""
-
-DOWNLOAD = """\
-The folder is $MINILSTM_CACHE or, without one, where the system has such folders. 'train imdb' does the same by itself.
-
-example:
-  python -m minilstm download
+  python -m minilstm predict model.safetensors reviews.csv --out predictions.csv
+      read a file, and write each text with its label and the probabilities of all labels to another
 """
 
 GRADCHECK = """\
@@ -74,24 +75,22 @@ examples:
   python -m minilstm gradcheck
       every layer in every mode, every loss and six whole models
   python -m minilstm gradcheck my_layers.py:Swish
-      a layer of your own: a class that needs no arguments, a function that makes a layer, or a layer
+      your own layer: a class that needs no arguments, a function that makes a layer, or a layer
   python -m minilstm gradcheck my_package.layers:small_gru --shape 2 6 3
       the same from an installed module, on a batch of 2 rows, 6 steps and 3 features
 """
 
 MUSEUM = """\
-Each bug was met in a project or is a classic, and one test of this library is named for it: tests/museum/README.md has
-them all. A bug is planted in a temporary copy, so your files stay as they are. This needs a clone of the repository.
+Each bug comes from a real project or is a classic, and each is found by a named test: see tests/museum/README.md. Bugs
+are planted in a temporary copy; your files are not changed. This needs a clone of the repository.
 
 examples:
   python -m minilstm museum
       list all bugs
   python -m minilstm museum "three gates share one bias"
-      show what is written wrong, and how the test fails
-  python -m minilstm museum SHARE ONE
-      capitals do not matter, and a part of the name will do if no other name has it
+      show the change, and how the test fails; part of the name is enough if it is unique
   python -m minilstm museum --all
-      plant all bugs, one after the other; exit code 1 if one was not found
+      plant all bugs, one after the other; the exit code is 1 if one is not found
 """
 
 
@@ -104,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.text += rest  # argparse itself takes no texts after an option, as in "predict MODEL --json TEXT"
     for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=errors)  # whatever the terminal can show, a character is no reason to stop
+            stream.reconfigure(errors=errors)  # a character that the terminal cannot show must not end the program
     try:
         code: int = options.run(options)
         if sys.stdout:
@@ -124,34 +123,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def is_interrupt(error: BaseException | None) -> bool:
-    """Tell whether Ctrl-C is behind an error: out of a numba kernel, it comes as the cause of a SystemError."""
+    """Tell whether Ctrl-C caused an error: from a numba kernel, it comes as the cause of a SystemError."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__
     return error is not None
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Make the parser of all commands; what it returns knows what to ``run``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m minilstm", description="LSTM text classifiers from scratch, to learn from."
-    )
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with the message."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def make_parser() -> Parser:
+    """Make the parser of all commands. The options that it returns have a function to ``run``."""
+    parser = Parser(prog="python -m minilstm", description="LSTM text classifiers from scratch, to learn from.")
     parser.add_argument("--version", action="version", version=f"minilstm {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(run: Callable[[argparse.Namespace], int], text: str, more: str) -> argparse.ArgumentParser:
-        added = subparsers.add_parser(
-            run.__name__.removeprefix("run_"),
-            help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
-            epilog=more,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    def command(run: Callable[[argparse.Namespace], int], text: str, more: str) -> Parser:
+        about, layout = f"{text[0].upper()}{text[1:]}.", argparse.RawDescriptionHelpFormatter
+        added = subparsers.add_parser(run.__name__, help=text, description=about, epilog=more, formatter_class=layout)
         added.set_defaults(run=run, wrong=added.error)
         return added
 
-    train = command(commands.train, "train a model on texts with labels, and save it", TRAIN)
+    train = command(commands.train, "train a model on labelled texts and save it", TRAIN)
     add_data(train)
-    train.add_argument("--out", required=True, metavar="FILE", help="where to save: a name that ends in .safetensors")
+    train.add_argument("--out", required=True, metavar="FILE", help="the model file; its name ends in .safetensors")
     train.add_argument("--model", choices=architectures.NAMES, default="lstm", help="architecture (default: lstm)")
 
     def add(option: str, kind: Callable[[str], Any], text: str, default: Any = None) -> None:
@@ -159,17 +159,17 @@ def make_parser() -> argparse.ArgumentParser:
         usual = default or ", ".join(f"{data} {settings[key]}" for data, settings in commands.SETTINGS.items())
         train.add_argument(f"--{option}", type=kind, default=default, metavar="N", help=f"{text} (default: {usual})")
 
-    add("epochs", number(int, 1), "how often to go through the texts, at most")
+    add("epochs", number(int, 1), "maximum number of passes over the texts")
     add("vocab-size", number(int, 2), "vocabulary size")
-    add("maxlen", number(int, 1), "how many words of a text to read, the last ones")
+    add("maxlen", number(int, 1), "maximum text length in words; the last ones are kept")
     add("embedding-dims", number(int, 1), "embedding size", 32)
     add("hidden-dims", number(int, 1), "LSTM units", 64)
-    add("dropout", number(float, 0, 1), "share of numbers hidden during training")
+    add("dropout", number(float, 0, 1), "dropout rate")
     add("batch-size", number(int, 1), "batch size", 32)
     add("learning-rate", number(float, 1e-12), "RMSprop learning rate")
 
     train.add_argument("--checkpoint", metavar="FILE", help="checkpoint file for resuming")
-    train.add_argument("--resume", action="store_true", help="go on with the run in --checkpoint, if there is one")
+    train.add_argument("--resume", action="store_true", help="resume the run in --checkpoint, if there is one")
 
     evaluate = command(commands.evaluate, "evaluate a model on labelled texts", EVALUATE)
     evaluate.add_argument("model", metavar="MODEL", help="a file that train saved")
@@ -178,50 +178,64 @@ def make_parser() -> argparse.ArgumentParser:
 
     predict = command(commands.predict, "classify texts", PREDICT)
     predict.add_argument("model", metavar="MODEL", help="a file that train saved")
-    predict.add_argument("text", nargs="*", metavar="TEXT", help="(default: standard input, one text a line)")
-    predict.add_argument("--file", metavar="FILE", help="read texts from here instead, one a line, in UTF-8")
-    predict.add_argument("--json", action="store_true", help="print a JSON object for each text")
+    text = "a text, or with --out a file (default: standard input, one text per line)"
+    predict.add_argument("text", nargs="*", metavar="TEXT", help=text)
+    predict.add_argument("--file", metavar="FILE", help="read texts from a file: a table, JSON, or one text per line")
+    add_format(predict)
+    form = predict.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print a JSON object for each text")
+    form.add_argument("--out", metavar="FILE", help="write texts and predictions to this .csv or .jsonl file")
 
-    check = command(run_gradcheck, "check gradients numerically against numerical derivatives", GRADCHECK)
+    example = f"example:\n  {parser.prog}"
+    inspect = command(commands.inspect, "show what is in a model file", f"{example} inspect model.safetensors")
+    inspect.add_argument("model", metavar="MODEL", help="a model file or checkpoint")
+
+    check = command(gradcheck, "check gradients against numerical derivatives", GRADCHECK)
     check.add_argument("layers", nargs="*", metavar="WHERE:NAME", help="your own layers (default: all of minilstm)")
-    check.add_argument(
-        "--shape", nargs="+", type=int, default=[4, 5, 3], metavar="N", help="of their input (default: 4 5 3)"
-    )
+    shape = "shape of their input (default: 4 5 3)"
+    check.add_argument("--shape", nargs="+", type=int, default=[4, 5, 3], metavar="N", help=shape)
     check.add_argument("--no-complex-step", action="store_true", help="for layers that are not complex-safe")
 
-    bugs = command(museum.museum, "plant a bug that others have met in a copy, and watch a test find it", MUSEUM)
+    bugs = command(museum, "plant a known bug in a copy of the library and watch a test find it", MUSEUM)
     bugs.add_argument("name", nargs="*", metavar="NAME", help="a bug, or a part of its name (default: list all)")
-    bugs.add_argument("--all", action="store_true", help="plant all of them, and say which were found")
+    bugs.add_argument("--all", action="store_true", help="plant all bugs, and report which were found")
 
-    command(commands.download, "fetch the IMDB reviews (84 MB) and print where they are", DOWNLOAD)
+    fetch = "download the IMDB reviews (84 MB) to $MINILSTM_CACHE or the system's cache folder, and print their path"
+    command(commands.download, fetch, f"{example} download")
     return parser
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which texts."""
+def add_data(parser: Parser) -> None:
+    """Add the options that select the texts."""
     parser.add_argument("data", metavar="DATA", help="imdb, builtin, or your own file or folder")
-    parser.add_argument("--text-column", default="text", metavar="NAME", help="column of the texts (default: text)")
-    parser.add_argument("--label-column", default="label", metavar="NAME", help="of the labels (default: label)")
-    parser.add_argument("--reviews", type=number(int, 4), metavar="N", help="of imdb or builtin (default: 5000)")
-    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="repeats a run (default: 0)")
+    add_format(parser)
+    parser.add_argument("--label-column", default="label", metavar="NAME", help="with the labels (default: label)")
+    parser.add_argument("--reviews", type=number(int, 4), metavar="N", help="size of imdb or builtin (default: 5000)")
+    parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="random seed (default: 0)")
+
+
+def add_format(parser: Parser) -> None:
+    """Add the options that describe the file format."""
+    parser.add_argument("--text-column", default="text", metavar="NAME", help="column with the texts (default: text)")
+    parser.add_argument("--delimiter", metavar="CHAR", help="column separator, such as ';' or tab (default: detect)")
+    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="such as cp1252 (default: utf-8)")
 
 
 def number(kind: type[int] | type[float], low: float, high: float = 1e9) -> Callable[[str], float]:
-    """Make a type for the command line: numbers from ``low`` on and below ``high``."""
+    """Make a type for the command line: numbers of a kind, at least ``low`` and below ``high``."""
 
     def parse(text: str) -> float:
-        try:
-            value = kind(text)
-            check_number("the number", value, low, high, inclusive=True)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-        return value
+        with contextlib.suppress(ValueError):
+            if low <= (value := kind(text)) < high:
+                return value
+        noun = "an integer" if kind is int else "a number"
+        raise argparse.ArgumentTypeError(f"must be {noun} >= {low:g} and < {high:g}, got {text:.40}")
 
     return parse
 
 
-def run_gradcheck(options: argparse.Namespace) -> int:
-    """Make the layers that the options name, and check them."""
+def gradcheck(options: argparse.Namespace) -> int:
+    """Check the layers that the options name, or all of minilstm; print a table and return the exit code."""
     if len(options.shape) not in (2, 3) or min(options.shape) < 1:
         options.wrong(f"--shape is {' '.join(map(str, options.shape))}, expected B D or B T D, each at least 1")
     try:
@@ -229,28 +243,22 @@ def run_gradcheck(options: argparse.Namespace) -> int:
     except (ValueError, TypeError) as error:
         print(f"minilstm gradcheck: {error}", file=sys.stderr)
         return 2
+    checks: list[Check] = []
+    print(HEADER)
     try:
-        return gradcheck(layers, options.shape, not options.no_complex_step)
+        for report in own_layers(layers, options.shape, not options.no_complex_step) if layers else check_all():
+            print("\n".join(report.lines()), flush=True)
+            checks += report.checks
     except (BrokenPipeError, SystemError):
         raise
-    except Exception:  # a mistake in a layer of the reader's: show where
+    except Exception:  # a mistake in the reader's own layer: show where
         traceback.print_exc()
-        print("minilstm gradcheck: the check could not be carried out, see above", file=sys.stderr)
+        print("minilstm gradcheck: the check failed with the error above", file=sys.stderr)
         return 2
-
-
-def gradcheck(layers: Sequence[Layer], shape: Sequence[int], complex_step: bool) -> int:
-    """Print the table for the layers given, or for all of minilstm; return the exit code."""
-    checks = []
-    print(HEADER)
-    for report in own_layers(layers, shape, complex_step) if layers else check_all():
-        print("\n".join(report.lines()), flush=True)
-        checks += report.checks
-    print()
     wrong = sum(not check.ok for check in checks)
     by_complex_step = [check.complex_step for check in checks if check.complex_step is not None]
     print(
-        f"{len(checks) - wrong} of {len(checks)} gradients right; worst relative error "
+        f"\n{len(checks) - wrong} of {len(checks)} gradients right; worst relative error "
         f"{max(by_complex_step, default=0):.1e} by complex step (limit {COMPLEX_LIMIT:.0e}), "
         f"{max(check.central for check in checks):.1e} by central differences (limit {CENTRAL_LIMIT:.0e})"
     )
@@ -258,7 +266,7 @@ def gradcheck(layers: Sequence[Layer], shape: Sequence[int], complex_step: bool)
 
 
 def own_layers(layers: Sequence[Layer], shape: Sequence[int], complex_step: bool) -> Iterable[Report]:
-    """Check layers on random numbers; with a time axis, on padded rows too."""
+    """Check layers on random numbers; if these have a time axis, also on padded rows."""
     x = np.random.default_rng(0).standard_normal(shape)
     for layer in layers:
         yield check_layer(layer, x, complex_step=complex_step)
@@ -268,35 +276,40 @@ def own_layers(layers: Sequence[Layer], shape: Sequence[int], complex_step: bool
 
 
 def make_layer(where: str) -> Layer:
-    """Import FILE.py:NAME or MODULE:NAME, and call it unless it is a layer already."""
+    """Import FILE.py:NAME or MODULE:NAME, and call it unless it is a layer."""
     source, _, name = where.rpartition(":")
     if not source or not name:
-        raise ValueError(f"{where!r} names no layer, expected FILE.py:NAME or MODULE:NAME, as my_layers.py:Swish")
+        raise ValueError(f"{where!r} does not name a layer, expected FILE.py:NAME or MODULE:NAME: my_layers.py:Swish")
     try:
-        module = load(source)
+        module = import_file(source) if source.endswith(".py") else importlib.import_module(source)
     except Exception as error:  # whatever goes wrong in the reader's file
         raise ValueError(f"cannot import {source!r}: {type(error).__name__}: {error}") from error
     if not hasattr(module, name):
-        raise ValueError(f"{source!r} has no {name!r}; look at its spelling")
-    thing = getattr(module, name)
+        raise ValueError(f"{source!r} has no {name!r}; check the spelling")
     try:
-        layer = thing() if callable(thing) else thing
+        layer = thing() if callable(thing := getattr(module, name)) else thing
     except Exception as error:
-        raise TypeError(
-            f"{where}() fails: {type(error).__name__}: {error}; name what can be called without arguments"
-        ) from error
+        remedy = "give the name of something that can be called without arguments"
+        raise TypeError(f"{where}() fails: {type(error).__name__}: {error}; {remedy}") from error
     if not isinstance(layer, Layer):
-        raise TypeError(f"{where} is a {type(layer).__name__}, expected a minilstm.Layer, or what makes one")
+        raise TypeError(f"{where} is of type {type(layer).__name__}, expected a minilstm.Layer or what makes one")
     return layer
 
 
-def load(source: str) -> Any:
-    """Import a module by name, or a file by path."""
-    if not source.endswith(".py"):
-        return importlib.import_module(source)
-    spec = importlib.util.spec_from_file_location(Path(source).stem, source)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{source} is no Python file")
+def import_file(path: str | Path) -> Any:
+    """Import a Python file by its path."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    assert spec is not None  # as the name ends in .py
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def museum(options: argparse.Namespace) -> int:
+    """List the bugs of tests/museum, or plant one or all; only a clone of the repository has them."""
+    path = ROOT / "tests" / "museum" / "command.py"
+    if path.exists():
+        return import_file(path).museum(options)
+    print(f"minilstm museum: {path} does not exist: this command needs a clone of the repository", file=sys.stderr)
+    return 2

@@ -1,23 +1,28 @@
-"""``train``, ``evaluate``, ``predict`` and ``download``: what the command line does once its options are read.
+"""The commands ``train``, ``evaluate``, ``predict``, ``inspect`` and ``download``, which get parsed options.
 
-Results go to stdout, notes and bars to stderr. What is wrong with a file comes as a ValueError or OSError, for ``main``
-to say so. ``options.wrong`` says that the options do not fit each other, and ends the program.
+Results are printed to stdout, notes and progress bars to stderr. A file that cannot be used raises a ValueError or
+OSError, which ``main`` reports. ``options.wrong`` reports options that do not fit each other, and ends the program.
 
-A classifier is a model with a tokenizer and these metadata: "labels", sorted as text, number k of them for the k-th
-output, and "maxlen", how many words of a text it reads, the last ones.
+A classifier is a model with a tokenizer and the metadata "labels", one for each output, and "maxlen", the number of
+words that it reads of a text, the last ones.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import re
 import shlex
 import sys
+import textwrap
+import unicodedata
+import warnings
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +30,13 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.data import download_imdb, load_builtin, load_imdb
-from minilstm.data.own import FORMATS, Row, load_own, read_text
+from minilstm.data.labels import hold_out, shorten
+from minilstm.data.own import FORMATS, load_own
+from minilstm.data.records import Row, choose_labels, class_numbers, write_answers
 from minilstm.data.text import Tokenizer, pad_sequences
+from minilstm.fast import textbook
 from minilstm.model import Sequential
+from minilstm.runs import saving
 from minilstm.runs.callbacks import Callback, EarlyStopping
 from minilstm.runs.checkpoint import ModelCheckpoint
 from minilstm.tools.architectures import make_classifier
@@ -37,20 +46,18 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "builtin": {"epochs": 8, "vocab_size": 200, "maxlen": 50, "dropout": 0.0, "learning_rate": 0.005},
     "own": {"epochs": 30, "vocab_size": 5000, "maxlen": 300, "dropout": 0.5, "learning_rate": 0.002},
 }
-"""What suits the data, unless the command line says otherwise. Fewer texts make fewer steps an epoch."""
+"""Default settings for each kind of data. Data of one's own may have few texts, so few steps per epoch."""
 
-BATCH = 128  # texts to judge at once
-SAVE = 50  # batches from one save of --checkpoint to the next
+BATCH = 128  # texts in a batch of predictions
+SAVE = 50  # batches between two saves of --checkpoint
 
 
 def train(options: Namespace) -> int:
-    """Train a model and save it, with what is needed to use it."""
+    """Train a model and save it with its tokenizer and labels."""
     out = Path(options.out)
-    writable = all(os.access(place, os.W_OK) for place in (out.parent, out) if place.exists())
-    if out.suffix != ".safetensors" or not out.parent.is_dir() or out.is_dir() or not writable:
-        options.wrong(f"--out is {out}, expected a name that ends in .safetensors, in a folder that one can write to")
+    check_out(options, ".safetensors")
     if options.resume and not options.checkpoint:
-        options.wrong("--resume goes on with the run in --checkpoint FILE, but no FILE was given")
+        options.wrong("--resume needs --checkpoint FILE, the run to resume")
     if options.checkpoint and Path(options.checkpoint).resolve() == out.resolve():
         options.wrong(f"--checkpoint and --out are both {out}, expected two files")
     rows = read(options, part=0)
@@ -58,8 +65,9 @@ def train(options: Namespace) -> int:
     for key, setting in SETTINGS[kind(options.data)].items():
         if getattr(options, key) is None:
             setattr(options, key, setting)
-    y = numbers(rows, labels)  # (N,)
-    held_out = split(y, 0.1, options.seed)  # (N,)
+    y = class_numbers(rows, labels)  # (N,)
+    with notes("train"):
+        held_out = hold_out([row.text for row in rows], [row.label for row in rows], 0.1, options.seed)  # (N,)
     texts, held_texts = ([rows[n].text for n in np.flatnonzero(part)] for part in (~held_out, held_out))
     model = make_classifier(options, len(labels))
     model.tokenizer = Tokenizer(num_words=options.vocab_size)
@@ -68,101 +76,146 @@ def train(options: Namespace) -> int:
         raise ValueError(f"the {len(texts)} texts of {options.data} hold no words")
     model.metadata = {"labels": labels, "maxlen": options.maxlen}
 
-    counts = ", ".join(f"{label} {count}" for label, count in sorted(Counter(row.label for row in rows).items()))
-    print(f"{len(texts)} texts to train on, {len(held_texts)} held out for validation; labels: {counts}\n")
+    count = Counter(row.label for row in rows)
+    counts = shorten([f"{label} {count[label]}" for label in labels])
+    print(f"{len(texts)} texts to train on, {len(held_texts)} held out for validation; labels: {printable(counts)}\n")
     model.summary()
     print(flush=True)
     callbacks: list[Callback] = [EarlyStopping("val_loss", patience=5, restore_best_weights=True)]
     if options.checkpoint:
         callbacks.append(ModelCheckpoint(options.checkpoint, SAVE, options.resume))
     x, x_held = encode(model, texts), encode(model, held_texts)
+    note_unread("train", x, "texts to train on")
+    note_unread("train", x_held, "held-out texts")
     held_data = (x_held, y[held_out])
     model.fit(x, y[~held_out], options.batch_size, options.epochs, validation_data=held_data, callbacks=callbacks)
     p = probabilities(model, x_held)  # (N, K)
-    model.save(out)
     most = np.bincount(y[held_out]).max() / len(held_texts)
-    accuracy = np.mean(p.argmax(axis=1) == y[held_out])
+    accuracy = float(np.mean(p.argmax(axis=1) == y[held_out]))
+    facts = {"data": Path(options.data).name, "texts": len(texts), "validation_accuracy": accuracy}
+    model.metadata["training"] = facts | {
+        key: getattr(options, key) for key in (*SETTINGS["own"], "batch_size", "seed")
+    }
+    model.save(out)
     print(f"\naccuracy {accuracy:.4f} on the texts held out for validation; the most frequent label alone: {most:.4f}")
-    print(f"saved as {out}; next:\n  python -m minilstm predict {shlex.quote(str(out))} 'a text to judge'")
-    if kind(options.data) != "own":  # of one's own data, nothing is left that the model has not seen
+    print(f"saved as {out}; next:\n  python -m minilstm predict {shlex.quote(str(out))} 'a text to classify'")
+    if kind(options.data) != "own":  # of the user's own data, the model has seen every text
         print(f"  python -m minilstm evaluate {shlex.quote(str(out))} {shlex.quote(options.data)}")
     return 0
 
 
 def evaluate(options: Namespace) -> int:
-    """Print how often a model is right, and what it takes for what."""
+    """Print the accuracy of a model, and how often it predicted each label for each."""
     model, labels = load_classifier(options.model)
     rows = read(options, part=1)
-    y = numbers(rows, labels)  # (N,)
-    p = probabilities(model, encode(model, [row.text for row in rows]))  # (N, K)
-    table = np.zeros((len(labels), len(labels)), int)  # (K, K): true label, said label
-    np.add.at(table, (y, p.argmax(axis=1)), 1)
-    loss = float(-np.log(np.clip(p[np.arange(len(y)), y], 1e-7, 1)).mean())  # what both cross-entropies come to
-    accuracy = float(np.trace(table) / len(y))
-    counts = table.sum(axis=1).tolist()
-    recall = [right / count if count else None for right, count in zip(np.diag(table).tolist(), counts, strict=True)]
+    y = class_numbers(rows, labels)  # (N,)
+    x = encode(model, [row.text for row in rows])
+    note_unread("evaluate", x, "texts")
+    p = probabilities(model, x)  # (N, K)
+    confusion = np.zeros((len(labels), len(labels)), int)  # (K, K): true label, predicted label
+    np.add.at(confusion, (y, p.argmax(axis=1)), 1)
+    loss = float(-np.log(np.clip(p[np.arange(len(y)), y], 1e-7, 1)).mean())  # as both cross-entropies give it
+    accuracy, counts = float(np.trace(confusion) / len(y)), confusion.sum(axis=1).tolist()
+    recall = [n / count if count else None for n, count in zip(np.diag(confusion).tolist(), counts, strict=True)]
     if options.json:
         result = {"texts": len(y), "accuracy": accuracy, "loss": loss}
-        print_json(result | {"labels": labels, "recall": recall, "confusion": table.tolist()})
+        print_json(result | {"labels": labels, "recall": recall, "confusion": confusion.tolist()})
         return 0
     print(f"accuracy {accuracy:.4f}, loss {loss:.4f} on {len(y)} texts\n")
-    heads = [f"said {label}" for label in labels] if len(labels) <= 10 else []  # more would not fit a screen
+    heads = [f"predicted {label}" for label in labels] if len(labels) <= 10 else []  # more would not fit on a screen
     lines = [["true label", "texts", "recall", *heads]]
-    for label, count, share, said in zip(labels, counts, recall, table, strict=True):
-        lines.append([label, str(count), "-" if share is None else f"{share:.4f}", *map(str, said[: len(heads)])])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+    for label, count, fraction, row in zip(labels, counts, recall, confusion, strict=True):
+        lines.append([label, str(count), "-" if fraction is None else f"{fraction:.4f}", *map(str, row[: len(heads)])])
+    print_table(lines)
     return 0
 
 
 def predict(options: Namespace) -> int:
-    """Print label and probability for each text, as soon as there are some."""
+    """Print label and probability for each text, as soon as its batch is done, or write all of them to a file."""
+    if options.out:
+        check_out(options, ".csv", ".jsonl")
+        options.file = options.file or (options.text.pop(0) if options.text else None)
     if options.file and options.text:
         options.wrong("texts and --file were both given, expected one of them")
+    for text in options.text:
+        if os.path.isfile(text):  # noqa: PTH113 - Path.is_file raises an OSError where a text is too long for a name
+            options.wrong(f"{text!r} is a file; write --file {shlex.quote(text)} to classify the texts in it")
     model, labels = load_classifier(options.model)
-    number = 0
-    for texts in batches_of_texts(options):
-        x = encode(model, texts)
-        for ids, row in zip(x, probabilities(model, x), strict=True):
-            number += 1
-            if not np.any(ids):
-                note = "holds no known word; the answer is the model's for an empty text"
-                print(f"minilstm predict: text {number} {note}", file=sys.stderr)
-            best = int(row.argmax())
-            if options.json:
-                shares = {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)}
-                print_json({"label": labels[best], "probability": shares[labels[best]], "probabilities": shares})
-            else:
-                print(f"{labels[best]}\t{row[best]:.4f}", flush=True)
+    batches = batches_of_texts(options)
+    first, number, answers = next(batches, []), 0, []
+    with textbook() if len(first) < BATCH else contextlib.nullcontext():  # loading the kernels would take longer
+        for texts in filter(None, chain([first], batches)):
+            x = encode(model, texts)
+            for text, ids, row in zip(texts, x, probabilities(model, x), strict=True):
+                p = {label: round(float(p), 6) for label, p in zip(labels, row, strict=True)}
+                best = labels[int(row.argmax())]
+                answer = {"label": best, "probability": p[best], "probabilities": p}
+                number += 1
+                if not np.any(ids):
+                    note = "has no known words; predicting for an empty text"
+                    print(f"minilstm predict: text {number} {note}", file=sys.stderr)
+                if options.out:
+                    answers.append({"text": text, **answer})
+                elif options.json:
+                    print_json(answer)
+                else:
+                    print(f"{printable(best)}\t{p[best]:.4f}", flush=True)
+    if options.out:
+        write_answers(Path(options.out), labels, answers)
+        print(f"{number} predictions saved as {options.out}")
+    return 0
+
+
+def inspect(options: Namespace) -> int:
+    """Print the layers of a model, how it was compiled, its tokenizer and its metadata."""
+    model = Sequential.load(options.model)
+    model.summary(lambda line: print(printable(line)))
+    about = saving.describe(model)
+    words = len(model.tokenizer.word_index) if model.tokenizer else None
+    facts = {"layers": list(model.layers), "dtype": about["dtype"], "words": words, "tokenizer": about["tokenizer"]}
+    print()
+    for name, value in {**facts, **(about["compiled"] or {}), **model.metadata}.items():
+        if isinstance(value, dict) and "class" in value:
+            value = f"{value['class']}({', '.join(f'{key}={item!r}' for key, item in value['arguments'].items())})"
+        print(printable(f"{name}: {textwrap.shorten(str(value), 400, placeholder=' ...')}"))
     return 0
 
 
 def download(options: Namespace) -> int:
-    """Fetch the IMDB reviews, if they are not there, and print where they are."""
+    """Download the IMDB reviews, unless they are in the cache, and print their path."""
     del options
     print(download_imdb())
     return 0
 
 
+def check_out(options: Namespace, *suffixes: str) -> None:
+    """End the program unless --out has one of the suffixes, in a folder that can be written to."""
+    out = Path(options.out)
+    writable = all(os.access(place, os.W_OK) for place in (out.parent, out) if place.exists())
+    if out.suffix not in suffixes or not out.parent.is_dir() or out.is_dir() or not writable:
+        names = " or ".join(suffixes)
+        options.wrong(f"--out is {out}, expected a name that ends in {names}, in a folder that you can write to")
+
+
 def kind(data: str) -> str:
-    """Tell "imdb", by that name or as an archive or folder, "builtin", and somebody's "own" data from each other."""
+    """Return the kind of the data: "imdb", also as an archive or folder, "builtin", or "own"."""
     path = Path(data)
     if data in ("imdb", "builtin"):
         return data
-    if path.name.lower().endswith((".tar.gz", ".tgz", ".tar")) or (path / "train" / "pos").is_dir():
+    if re.search(r"\.(tar(\.(gz|bz2|xz))?|tgz|tbz2|txz)$", path.name.lower()) or (path / "aclImdb").is_dir():
         return "imdb"
-    return "imdb" if (path / "aclImdb").is_dir() else "own"
+    folders = (path / part / label for part in ("train", "test") for label in ("pos", "neg"))
+    return "imdb" if all(folder.is_dir() for folder in folders) else "own"
 
 
 def read(options: Namespace, part: int) -> list[Row]:
-    """Read the training part (0) or the test part (1) of IMDB or the built-in corpus, or all of somebody's own."""
+    """Read the training part (0) or the test part (1) of IMDB or the built-in corpus, or all of the user's own data."""
     if kind(options.data) == "own":
         if options.reviews:
-            options.wrong("--reviews is for imdb and builtin; of your own data, all is read")
-        if not Path(options.data).exists():
+            options.wrong("--reviews is for imdb and builtin; your own data is read as a whole")
+        if not Path(options.data).exists() and options.data != "-":
             raise FileNotFoundError(f"nothing at {options.data}; DATA is imdb, its archive, builtin, or {FORMATS}")
-        return load_own(options.data, text_column=options.text_column, label_column=options.label_column)
+        return read_own(options, options.data)
     reviews = options.reviews or 5000
     if options.data == "builtin":
         texts, y = load_builtin(reviews, options.seed)[part]
@@ -172,59 +225,55 @@ def read(options: Namespace, part: int) -> list[Row]:
     return [Row(text, ("negative", "positive")[label], options.data) for text, label in zip(texts, y, strict=True)]
 
 
-def choose_labels(rows: Sequence[Row]) -> list[str]:
-    """List the labels, sorted as text, or raise a ValueError where there is too little to learn from."""
-    counts = Counter(row.label for row in rows)
-    for row in rows:
-        if counts[row.label] == 1:
-            raise ValueError(
-                f"{row.where}: {row.label!r} occurs this once, expected at least 2 texts of each label, one to train "
-                "on and one to validate with; is it misspelt?"
-            )
-    if len(counts) < 2:
-        raise ValueError(f"all {len(rows)} texts are labelled {rows[0].label!r}, expected at least 2 labels")
-    return sorted(counts)
+def read_own(options: Namespace, path: str, labelled: bool = True) -> list[Row]:
+    """Read the user's own texts as the options say; print warnings to stderr."""
+    with notes(options.command):
+        columns = {"text_column": options.text_column} | ({"label_column": options.label_column} if labelled else {})
+        return load_own(path, **columns, labelled=labelled, delimiter=options.delimiter, encoding=options.encoding)
 
 
-def numbers(rows: Sequence[Row], labels: list[str]) -> Array:
-    """Turn the labels of N rows into class numbers (N,), or raise a ValueError where one is not among ``labels``."""
-    number = {label: k for k, label in enumerate(labels)}
-    for row in rows:
-        if row.label not in number:
-            known = ", ".join(map(repr, labels))
-            raise ValueError(f"{row.where}: label {row.label!r} is none of the model's, which are {known}")
-    return np.array([number[row.label] for row in rows])  # (N,)
+@contextlib.contextmanager
+def notes(command: str) -> Iterator[None]:
+    """Print warnings as one line each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        print(f"minilstm {command}: {warning.message}", file=sys.stderr)
 
 
-def split(y: Array, share: float, seed: int) -> Array:
-    """Draw rows for validation, (N,) of bool: a share of the rows of each label in y (N,), but at least one."""
-    rng = np.random.default_rng(seed)
-    held_out = np.zeros(len(y), bool)  # (N,)
-    for label in np.unique(y):
-        rows = rng.permutation(np.flatnonzero(y == label))
-        held_out[rows[: max(1, round(share * len(rows)))]] = True
-    return held_out
+def note_unread(command: str, x: Sequence[Any], texts: str) -> None:
+    """Print a note to stderr if token ids x of N texts hold too few known words."""
+    words = np.array([np.count_nonzero(ids) for ids in x])  # (N,)
+    if empty := np.count_nonzero(words == 0):
+        note = f"{empty} of {len(words)} {texts} contain no known words, so the model sees them as empty"
+        print(f"minilstm {command}: {note}", file=sys.stderr)
+    if words.any() and np.mean(words <= 1) > 0.5:
+        note = f"most {texts} contain at most one known word; words are separated by spaces and punctuation"
+        print(f"minilstm {command}: {note}; Chinese, Japanese or Thai texts need spaces between words", file=sys.stderr)
 
 
 def load_classifier(path: str) -> tuple[Sequential, list[str]]:
-    """Load a model that ``train`` saved, or one like it, and its labels."""
+    """Load a model that ``train`` saved, or a similar one, and its labels."""
     model = Sequential.load(path)
     labels: Any = model.metadata.get("labels")
     maxlen = model.metadata.get("maxlen")
     named = isinstance(labels, list) and len(labels) >= 2 and all(isinstance(label, str) for label in labels)
     if not named or not isinstance(maxlen, int) or maxlen < 1 or model.tokenizer is None:
         raise ValueError(
-            f"{path} holds a model but lacks a tokenizer or metadata, {{'labels': ['no', 'yes'], 'maxlen': 300}} or "
-            "the like; expected what 'train' saves"
+            f"{path} holds a model but lacks a tokenizer or metadata such as {{'labels': ['no', 'yes'], "
+            "'maxlen': 300}; expected a model as 'train' saves it"
         )
     shape, K = model.shapes[-1:], len(labels)
+    if shape == [(1,)] and getattr(model.layers[-1], "activation", None) == "softmax":
+        raise ValueError(f'{path}: Dense(1, "softmax") gives 1.0 for every text; retrain it with Dense(1, "sigmoid")')
     if shape != [(K,)] and not (K == 2 and shape == [(1,)]):
-        raise ValueError(f"{path}: the output of the model is {shape}, which does not fit {K} labels")
+        raise ValueError(f"{path}: the output of the model has shape {shape}, which does not fit {K} labels")
     return model, labels
 
 
 def encode(model: Sequential, texts: Sequence[str]) -> Any:
-    """Turn N texts into the ids of their last known words; for a model of one length, pad short ones to it."""
+    """Turn N texts into the ids of their last known words; pad them if the model needs a fixed length."""
     assert model.tokenizer is not None
     maxlen = model.metadata["maxlen"]
     ids = [sequence[-maxlen:] for sequence in model.tokenizer.texts_to_sequences(texts)]
@@ -236,28 +285,45 @@ def probabilities(model: Sequential, x: Any) -> Array:
     p = model.predict(x, batch_size=BATCH).astype(np.float64)  # (N, K) or (N, 1)
     if p.shape[1] == 1:
         p = np.hstack([1 - p, p])  # (N, 2)
-    if not (p.min() >= 0 and np.abs(p.sum(axis=1) - 1).max() < 1e-3):  # NaN is neither
+    if not (p.min() >= 0 and np.abs(p.sum(axis=1) - 1).max() < 1e-3):  # both are false for NaN
         raise ValueError("the model's outputs are not probabilities; retrain it with a smaller --learning-rate")
     return p
 
 
 def batches_of_texts(options: Namespace) -> Iterator[list[str]]:
-    """Yield the texts to judge: from the arguments, a file or standard input, a line each in the latter two."""
+    """Yield the texts to classify: from the arguments, from a file, or from standard input, one on each line."""
     if options.text:
         yield options.text
         return
     if options.file:
-        stream: Any = io.StringIO(read_text(Path(options.file)), newline=None)
-    else:
-        stream = sys.stdin or io.StringIO()
+        rows = read_own(options, options.file, labelled=False)
+        yield from ([row.text for row in rows[n : n + BATCH]] for n in range(0, len(rows), BATCH))
+        return
+    stream: Any = sys.stdin or io.StringIO()
     typed = stream.isatty()
     if typed:
-        print("type texts, one a line; end with Ctrl-D (on Windows Ctrl-Z and Enter)", file=sys.stderr)
+        print("type texts, one per line; end with Ctrl-D (on Windows Ctrl-Z and Enter)", file=sys.stderr)
     while texts := [line.strip("\ufeff\r\n") for line in islice(stream, 1 if typed else BATCH)]:
         yield texts
 
 
 def print_json(thing: dict[str, Any]) -> None:
-    """Print an object on a line, with escapes only where the other side cannot take anything else."""
+    """Print an object on a line, with escapes if the terminal cannot show a character, or would obey it."""
     utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
-    print(json.dumps(thing, ensure_ascii=not utf8), flush=True)
+    text = json.dumps(thing, ensure_ascii=False)
+    print(text if utf8 and text.isprintable() else json.dumps(thing), flush=True)
+
+
+def printable(text: str) -> str:
+    """Escape what is not printable, so that a label out of a file cannot send commands to the terminal."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of cells in aligned columns; Chinese, Japanese and Korean characters are two columns wide."""
+    rows = [list(map(printable, row)) for row in rows]
+    sizes = [[len(cell) + sum(unicodedata.east_asian_width(c) in "WF" for c in cell) for cell in row] for row in rows]
+    widths = [max(column) for column in zip(*sizes, strict=True)]
+    for row, size in zip(rows, sizes, strict=True):
+        cells = (cell + " " * (width - n) for cell, width, n in zip(row, widths, size, strict=True))
+        print("  ".join(cells).rstrip())

@@ -1,7 +1,7 @@
-"""Why does it not learn? ``diagnose`` looks for the usual causes of an accuracy that stays where guessing is.
+"""Why does it not learn? ``diagnose`` looks for common causes of an accuracy no better than guessing.
 
 Each check below is one function: its docstring explains the cause, its body measures it, and it yields a
-:class:`Finding` where it shows. ``CHECKS``, at the end, gives the order in which they run.
+:class:`Finding` if it is present. ``CHECKS``, at the end, gives the order in which they run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from minilstm.arrays import Array, Arrays, Lengths
-from minilstm.data.inputs import Samples, split_off, take, take_validation
+from minilstm.data.convert import as_sequence
+from minilstm.data.inputs import Samples, check_compiled, split_off, take, take_validation
 from minilstm.fast import choose_plan
 from minilstm.layers import LSTM, Bidirectional, Embedding
 from minilstm.layers.base import Layer, padding_mask
@@ -23,24 +24,23 @@ from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam, Optimizer
 from minilstm.tools.findings import Diagnosis, Finding
-from minilstm.tools.validate import as_sequence, check_compiled
 from minilstm.training import backward, forward
 
-SECONDS = 10.0  # for learning a batch by heart; a quarter for each learning rate
+SECONDS = 10.0  # of processor time, for memorising a batch; a quarter of it for each learning rate
 RANGES = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, np.inf)}
 
 
 def diagnose(
     model: Sequential, x: Any, y: Any, validation_data: tuple[Any, Any] | None = None, validation_split: float = 0.0
 ) -> Diagnosis:
-    """Look for the usual causes of a model that does not learn; all arguments as for ``fit``.
+    """Look for common causes of a model that does not learn; the arguments are those of ``fit``.
 
-    The model may be new or trained. Everything is tried on a copy: weights, optimiser and random numbers stay as they
-    are. Up to 1,000 samples are looked at and 31 are learned, without dropout. Cost: 1 to 7 s on one core for the
-    models of the demos; for larger ones mostly less than 20 s, since each attempt is cut short.
+    The model may be new or trained. Everything is tried on a copy: weights, optimiser and random numbers do not change.
+    Up to 1,000 samples are examined and 31 are learned, without dropout. It takes 1 to 7 s on one core for the models
+    of the demos, and mostly less than 20 s for larger ones, since each attempt is limited in time.
 
     Raises:
-        TypeError: as ``fit``, unless a check can explain it better.
+        TypeError: as in ``fit``, unless a check explains the mistake better.
         ValueError: likewise; also a model that is not compiled.
     """
     loss, optimizer = check_compiled(model := copy.deepcopy(model))
@@ -49,7 +49,7 @@ def diagnose(
     found = [*output_and_loss(model), *token_ids(model, "x", x)]
     if isinstance(validation_data, (tuple, list)) and len(validation_data) == 2:
         found += token_ids(model, "x for validation", validation_data[0])
-    if found:  # fit would refuse it, or no other number would mean anything
+    if found:  # fit would refuse it, or the other checks would be meaningless
         return Diagnosis(found)
     parts = {"training": take(model, loss, x, y)}
     if validation_data is not None:
@@ -60,12 +60,12 @@ def diagnose(
             new = list(check(case))
             found += new
             if new and check in (not_finite, one_batch):
-                break  # what comes after them would mean nothing
+                break  # the checks after them would be meaningless
     return Diagnosis(found)
 
 
 class Case:
-    """A copy of the model, its data, and a batch to try things on: 31 rows of usual length, of each class alike."""
+    """A copy of the model, its data, and a batch for experiments: 31 rows of typical length, balanced by class."""
 
     def __init__(
         self, model: Sequential, loss: Loss, optimizer: Optimizer, parts: dict[str, tuple[Samples, Array]]
@@ -77,6 +77,7 @@ class Case:
             x, lengths = parts[part][0].batch(rows)  # (n, T), (n,)
             self.ids[part] = list(x) if lengths is None else [row[:T] for row, T in zip(x, lengths, strict=True)]
         (data, y), rows = parts["training"], some["training"][:256]
+        self.y_ids = y[some["training"]]  # (n, K), the labels of ids["training"]
         unusual = np.abs(data.lengths[rows] - np.median(data.lengths[rows]))  # (n,)
         rows = rows[np.argsort(unusual, kind="stable")]  # (n,)
         labels = y[rows].reshape(len(rows), -1)  # (n, K)
@@ -85,12 +86,12 @@ class Case:
         (self.x, self.lengths), self.y = data.batch(rows), y[rows]  # (B, T), (B, K)
         means = np.broadcast_to(self.y.mean(axis=0), self.y.shape).astype(self.y.dtype)  # (B, K)
         kinds = BinaryCrossentropy, CategoricalCrossentropy
-        from_shares = next((kind() for kind in kinds if isinstance(loss, kind)), loss)
-        self.guess = max(0.1, float(from_shares.forward(means, self.y)))  # loss of the best one answer for all rows
+        of_probabilities = next((kind() for kind in kinds if isinstance(loss, kind)), loss)
+        self.guess = max(0.1, float(of_probabilities.forward(means, self.y)))  # loss of the best constant prediction
         self.look()
 
     def look(self) -> None:
-        """Go forward and backward once, layer by layer, and keep what the checks ask for."""
+        """Run forward and backward once, layer by layer, and keep what the checks need."""
         x, lengths, caches, layers = self.x, self.lengths, [], self.model.layers
         self.outputs: Arrays = {}  # y by layer
         self.gates: Arrays = {}  # i, f, o by LSTM, (3, steps of all rows, H)
@@ -106,13 +107,13 @@ class Case:
             self.grads |= {layer.name: grads} if layer.params else {}
 
     def train(self, optimizer: Optimizer, steps: int, seconds: float, enough: float) -> tuple[Array, list[str]]:
-        """Learn the batch, then put the weights back: the losses, and which weights had not moved."""
-        model, losses, weights, end = self.model, [], self.model.get_weights(), time.monotonic() + seconds
+        """Train on the batch, then restore the weights: the losses, and the names of weights that did not move."""
+        model, losses, weights, end = self.model, [], self.model.get_weights(), time.process_time() + seconds
         plan = choose_plan(model.layers, optimizer)
         for n in range(steps + 1):
             p, caches = forward(plan.runners, self.x, self.lengths)
             losses.append(float(self.loss.forward(p, self.y)))
-            if n == steps or not losses[-1] > enough or time.monotonic() > end:
+            if n == steps or not losses[-1] > enough or time.process_time() > end:
                 break
             grads = backward(plan.runners, self.loss.backward(p, self.y), caches)
             plan.stepper.step(model.params, grads, plan.stepper.norm(grads))
@@ -121,14 +122,14 @@ class Case:
         return np.array(losses), still
 
     def try_rate(self, factor: float) -> Array:
-        """Make 20 steps with the optimiser as it is, its learning rate times ``factor``: the 21 losses."""
+        """Make 20 steps with the model's optimiser, its learning rate times ``factor``: the 21 losses."""
         optimizer = copy.deepcopy(self.optimizer)
         optimizer.learning_rate *= factor
         return self.train(optimizer, 20, SECONDS / 4, enough=0.0)[0]
 
 
 def gates_of(layer: Layer, name: str, cache: Any, lengths: Lengths) -> Arrays:
-    """Take i, f and o out of the cache of an LSTM, or of two, at the steps that are not padding."""
+    """Take i, f and o from the cache of an LSTM or Bidirectional, at the steps that are not padding."""
     if isinstance(layer, Bidirectional):
         both = ("forward", layer.layer, cache.f_cache), ("backward", layer.reverse, cache.r_cache)
         return {k: g for run, lstm, c in both for k, g in gates_of(lstm, f"{name}.{run}", c, lengths).items()}
@@ -149,28 +150,30 @@ def output_and_loss(model: Sequential) -> Iterator[Finding]:
     activation, K, name = last.activation or "linear", getattr(last, "units", 0), type(loss).__name__
     right = "softmax" if isinstance(loss, CategoricalCrossentropy) else "sigmoid"
     if K == 1 and "softmax" in (activation, right):
-        seen = "The last layer has 1 output, and the share of one class among one is always 1.0, whatever the text."
-        yield Finding("softmax over one number", seen, 1.0)
+        seen = "The last layer has 1 output, and the probability of one class among one is 1.0, whatever the text."
+        yield Finding("softmax over one number", seen)
     elif loss.from_logits and activation in ("sigmoid", "softmax"):
-        sure = float(np.e / (np.e + max(K, 2) - 1))
-        seen = f"{name}(from_logits=True) applies its own {right} after {activation}: none is surer than {sure:.0%}."
-        yield Finding("probabilities taken for logits", seen, sure)
+        most = float(np.e / (np.e + max(K, 2) - 1))
+        seen = f"{name}(from_logits=True) applies its own {right} after {activation}: no prediction exceeds {most:.0%}."
+        yield Finding("probabilities taken for logits", seen)
     elif not loss.from_logits and activation not in (right, "softmax"):
         low, high = RANGES.get(activation, (-np.inf, np.inf))
-        seen = f"The last activation, {activation}, gives numbers from {low:g} to {high:g}, but {name} expects "
-        seen += "probabilities that add up to 1." if right == "softmax" else "probabilities."
-        yield Finding("no probabilities", seen, high)
+        wanted = "probabilities that add up to 1" if right == "softmax" else "probabilities"
+        seen = (
+            f"The last activation, {activation}, gives numbers from {low:g} to {high:g}, but {name} expects {wanted}."
+        )
+        yield Finding("no probabilities", seen)
 
 
 def token_ids(model: Sequential, symbol: str, x: Any) -> Iterator[Finding]:
     """The Embedding has V rows, so x must hold ids from 0 to V - 1, in the order of the words. ``texts_to_matrix``
-    gives something else: for each word of the vocabulary, whether the text has it. Read as ids, that is a text of
-    the words number 0 and 1.
+    gives something else: for each word of the vocabulary, whether it occurs in the text. Read as ids, such a row is a
+    text that consists of the words 0 and 1.
     """
     try:
         rows = [row for row in map(np.asarray, as_sequence("x", x)) if row.size]
     except (TypeError, ValueError):
-        return  # the door will say what is wrong
+        return  # Samples will report the mistake
     first = model.layers[0] if model.layers else None
     if not isinstance(first, Embedding) or any(row.ndim != 1 or row.dtype.kind not in "fiub" for row in rows):
         return
@@ -179,38 +182,44 @@ def token_ids(model: Sequential, symbol: str, x: Any) -> Iterator[Finding]:
     scattered = any((np.trim_zeros(row) == 0).any() for row in rows[:100])
     if scattered and ((V > 2 and np.isin(ids, (0, 1)).all()) or (ids.dtype.kind == "f" and len(rows[0]) == V)):
         seen = (
-            f"{symbol} goes from {ids.min():g} to {ids.max():g}, scattered among zeros: it says which words occur, not "
+            f"{symbol} ranges from {ids.min():g} to {ids.max():g}, scattered among zeros: it says which words occur, "
         )
-        seen += "in which order, but Embedding reads its numbers as words."
-        yield Finding("bag of words", seen, float(ids.max()))
+        yield Finding("bag of words", seen + "not in which order, but Embedding takes its numbers for token ids.")
     elif outside.any() and ids.dtype.kind in "iu":
         worst = int(ids.min() if ids.min() < 0 else ids.max())
-        seen = (
-            f"{symbol} holds the id {worst}, but Embedding has input_dim={V}, vectors for the ids 0 to {V - 1} only; "
-        )
-        yield Finding("ids outside the vocabulary", seen + f"{outside.mean():.1%} of all ids have none.", worst)
+        seen = f"{symbol} holds the id {worst}, but Embedding has input_dim={V}, so vectors for the ids 0 to {V - 1}; "
+        yield Finding("ids outside the vocabulary", seen + f"{outside.mean():.1%} of all ids have none.")
 
 
 def classes(case: Case) -> Iterator[Finding]:
-    """A model that sees one class learns to say it always, and a part of one class tells nothing about the model.
+    """A model that sees one class learns to predict it always, and a part of one class says nothing about the model.
     Sorted labels lead there: ``validation_split`` takes the last samples, which are then all of one class.
     """
     for part, (_, y) in case.parts.items():
         if y.ndim > 2 or (y.shape[1] > 1 and not isinstance(case.loss, CategoricalCrossentropy)):
-            continue  # several answers for each row
+            continue  # several labels for each row
         label = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)  # (N,)
         kinds, counts = np.unique(label, return_counts=True)  # (classes,) each
-        changes, share = int(np.count_nonzero(np.diff(label))), float(counts.max() / len(label))
+        changes, most = int(np.count_nonzero(np.diff(label))), float(counts.max() / len(label))
         if 1 < len(kinds) <= len(label) / 10 and changes == len(kinds) - 1:
-            seen = (
-                f"The {len(label)} labels for {part} change only {changes} time(s) from a row to the next: the rows of "
-            )
-            seen += "a class stand together. validation_split would cut off one class, shuffle=False learn one by one."
-            yield Finding("sorted labels", seen, changes)
-        if share > 0.8:
-            seen = f"{share:.1%} of the {len(label)} labels for {part} are {kinds[counts.argmax()]:g}: to say so "
+            seen = f"The {len(label)} labels for {part} change only {changes} time(s) from one row to the next. "
+            seen += "validation_split would cut off one class, and shuffle=False learn one class after the other."
+            yield Finding("sorted labels", seen)
+        if most > 0.8:
+            seen = f"{most:.1%} of the {len(label)} labels for {part} are {kinds[counts.argmax()]:g}, so predicting it "
             name = "one class only" if len(kinds) == 1 else "classes out of balance"
-            yield Finding(name, seen + "every time is right as often.", share)
+            yield Finding(name, seen + "always has that accuracy.")
+
+
+def contradictions(case: Case) -> Iterator[Finding]:
+    """Equal rows get equal predictions, so where their labels differ, only one of the labels can be learned."""
+    labels: dict[bytes, set[bytes]] = {}
+    rows = [row.astype(np.int64).tobytes() for row in case.ids.get("training", [])]
+    for row, label in zip(rows, case.y_ids, strict=False):
+        labels.setdefault(row, set()).add(label.tobytes())
+    differ = float(np.mean([len(labels[row]) > 1 for row in rows])) if rows else 0.0
+    if differ > 0.1:
+        yield Finding("contradictory labels", f"{differ:.1%} of the rows have an equal row with another label.")
 
 
 def reach(case: Case) -> Iterator[Finding]:
@@ -218,59 +227,62 @@ def reach(case: Case) -> Iterator[Finding]:
     activation, (_, y) = getattr(case.model.layers[-1], "activation", None) or "", case.parts["training"]
     low, high = RANGES.get(activation, (-np.inf, np.inf))
     if y.min() < low or y.max() > high:
-        seen = f"y goes from {y.min():g} to {y.max():g}, but {activation} gives numbers from {low:g} to {high:g}."
-        yield Finding("labels out of reach", seen, float(y.min() if y.min() < low else y.max()))
+        seen = f"y ranges from {y.min():g} to {y.max():g}, but {activation} gives numbers from {low:g} to {high:g}."
+        yield Finding("labels out of reach", seen)
 
 
 def padding_at_the_end(case: Case) -> Iterator[Finding]:
-    """What an LSTM passes on is its last state. Zeros behind the last word are words to it, and with each it forgets
-    a share of the text: of a state before 100 steps with a forget gate of 0.73, 1e-14 is left.
+    """An LSTM passes on its last state. Zeros after the last word are words to it, and with each it forgets a fraction
+    of the text: of a state before 100 steps with a forget gate of 0.73, 1e-14 is left.
     """
     lstms = [getattr(layer, "layer", layer) for layer in case.model.layers]  # of a Bidirectional, the forward one
     last_state = any(isinstance(a, LSTM) and not a.return_sequences and not a.go_backwards for a in lstms)
     zeros = [len(row) - len(np.trim_zeros(row, "b")) for row in case.ids.get("training", []) if row.any()]
     if last_state and zeros and np.median(zeros) >= 10:
         seen = (
-            f"Half of the rows have {np.median(zeros):.0f} zeros or more behind their last word. The LSTM reads them "
+            f"Half of the rows have {np.median(zeros):.0f} zeros or more after their last word. The LSTM reads them as "
         )
-        seen += "as words, and has forgotten the text after them."
-        yield Finding("padding at the end", seen, float(np.median(zeros)))
+        yield Finding("padding at the end", seen + "words, and has forgotten the text by the end.")
 
 
 def vocabulary(case: Case) -> Iterator[Finding]:
     """The ids have to come from one Tokenizer, fitted on the training texts. Words that it has not seen are dropped or
-    all get one id, and then there is little left to learn from.
+    all get one id, and then there is little left to learn from. The same is true of a text that was not cut into words.
     """
     words = {part: [np.trim_zeros(row) for row in rows] for part, rows in case.ids.items()}
     mean = {part: float(np.mean([len(row) for row in rows])) for part, rows in words.items()}
     top = 0
     for part, rows in words.items():
         counts = np.bincount(np.concatenate(rows).astype(np.int64), minlength=2)  # (highest id + 1,)
-        empty, unknown = float(np.mean([len(row) == 0 for row in rows])), float(counts[:2].max() / max(1, counts.sum()))
+        empty, single = (float(np.mean([len(row) == n for row in rows])) for n in (0, 1))
+        unknown, once = (float(n / max(1, counts.sum())) for n in (counts[:2].max(), (counts == 1).sum()))
         top = max(top, len(counts) - 1)
         if empty > 0.1:
-            seen = f"{empty:.1%} of the rows for {part} hold no word: nothing but zeros, or nothing at all."
-            yield Finding("empty texts", seen, empty)
+            seen = f"{empty:.1%} of the rows for {part} do not hold any word: they are empty, or hold only zeros."
+            yield Finding("empty texts", seen)
         if unknown > 0.5:
-            seen = f"{unknown:.1%} of all words for {part} have the id {counts[:2].argmax()}, as unknown ones do."
-            yield Finding("unknown words", seen, unknown)
+            seen = f"{unknown:.1%} of all words for {part} have the id {counts[:2].argmax()}, as unknown words do."
+            yield Finding("unknown words", seen)
+        if single > 0.5 or (once > 0.5 and part == "training"):
+            seen = f"{single:.1%} of the rows for {part} hold a single token; {once:.1%} of all tokens occur only once."
+            yield Finding("texts not cut into words", seen)
     if mean.get("validation", np.inf) < 0.5 * mean.get("training", 0):
-        seen = f"They have {mean['validation']:.1f} words a row, those for training {mean['training']:.1f}."
-        yield Finding("validation texts lose words", seen, mean["validation"])
+        seen = f"They have {mean['validation']:.1f} words per row, those for training {mean['training']:.1f}."
+        yield Finding("validation texts lose words", seen)
     V = getattr(case.model.layers[0], "input_dim", 0)
     if words and 10 * (top + 1) < V:
         seen = f"Embedding has input_dim={V}, but the highest id is {top}: {1 - (top + 1) / V:.0%} of it is unused."
-        yield Finding("vocabulary too large", seen, V)
+        yield Finding("vocabulary too large", seen)
 
 
 def not_finite(case: Case) -> Iterator[Finding]:
-    """A single NaN or infinity spreads through every product. It mostly comes of a step that was far too large."""
+    """One NaN or infinity spreads through every product. Usually it comes from a step that was far too large."""
     grads = {f"{layer}.{name}": g for layer, own in case.grads.items() for name, g in own.items()}
     for kind, arrays in (("weights", case.model.params), ("gradients", grads)):
         bad = {name: 1 - float(np.isfinite(a).mean()) for name, a in arrays.items() if not np.isfinite(a).all()}
         if bad:
-            seen = "NaN or infinity: " + ", ".join(f"{share:.1%} of {name}" for name, share in bad.items()) + "."
-            yield Finding(f"{kind} not finite", seen, max(bad.values()))
+            seen = ", ".join(f"{fraction:.1%} of {name}" for name, fraction in bad.items())
+            yield Finding(f"{kind} not finite", f"NaN or infinity: {seen}.")
             return
 
 
@@ -281,93 +293,88 @@ def sigmoid_activation(case: Case) -> Iterator[Finding]:
     for layer in case.model.layers:
         lstm = layer.layer if isinstance(layer, Bidirectional) else layer
         if isinstance(lstm, LSTM) and lstm.activation == "sigmoid":
-            seen = "has activation='sigmoid': what it writes starts near 0.5, whatever the word, and is never negative."
-            yield Finding("sigmoid as activation", f"{layer.name} {seen}", 0.5)
+            seen = "has activation='sigmoid': its candidate starts near 0.5, whatever the word, and is never negative."
+            yield Finding("sigmoid as activation", f"{layer.name} {seen}")
 
 
 def gates(case: Case) -> Iterator[Finding]:
     """Where a gate is 0 or 1 its slope is 0, so it cannot learn any more. A forget gate near 0 empties the cell at
-    each step: the LSTM then knows the last word only.
+    each step: the LSTM then knows only the last word.
     """
     for lstm, gate in case.gates.items():
         stuck, f = float(np.mean((gate < 0.01) | (gate > 0.99))), float(np.mean(gate[1]))
         if f < 0.1:
-            seen = (
-                f"In {lstm} the forget gate is {f:.3f} on average, so after 10 words {f**10:.0e} of the first is left."
-            )
-            yield Finding("forget gate closed", seen, f)
+            seen = f"In {lstm} the mean forget gate is {f:.3f}, so after 10 words {f**10:.0e} of the first is left."
+            yield Finding("forget gate closed", seen)
         elif stuck > 0.5:
-            seen = (
-                f"In {lstm} {stuck:.1%} of all gates are within 0.01 of 0 or 1, where they have no slope to learn by."
-            )
-            yield Finding("saturated gates", seen, stuck)
+            seen = f"In {lstm} {stuck:.1%} of all gates are within 0.01 of 0 or 1, where their slope is almost 0."
+            yield Finding("saturated gates", seen)
 
 
 def dead_relus(case: Case) -> Iterator[Finding]:
-    """A relu that gives 0 for every row has slope 0 everywhere: nothing will ever bring it back."""
+    """A relu that gives 0 for every row has slope 0 everywhere, so it stays dead."""
     for layer in case.model.layers:
         y = case.outputs[layer.name]
         dead = 1 - float(np.mean((y.reshape(-1, y.shape[-1]) > 0).any(axis=0)))
         if getattr(layer, "activation", None) == "relu" and dead > 0.75:
             seen = f"In {layer.name} {dead:.1%} of the {y.shape[-1]} relus give 0 for every row, and learn nothing."
-            yield Finding("dead relus", seen, dead)
+            yield Finding("dead relus", seen)
 
 
 def constant_output(case: Case) -> Iterator[Finding]:
-    """If all texts get the same answer, to the last digit, then no word reaches the output."""
+    """If all texts get the same prediction, to the last digit, then no word reaches the output."""
     p = case.outputs[case.model.layers[-1].name]  # (B, K)
     if len(p) > 1 and np.ptp(p, axis=0).max() < 1e-6:
-        seen = f"{len(p)} rows get one and the same answer, {p.flat[0]:.6f}."
-        yield Finding("constant output", seen, float(p.flat[0]))
+        yield Finding("constant output", f"{len(p)} rows all get the same prediction, {p.flat[0]:.6f}.")
 
 
 def gradients(case: Case) -> Iterator[Finding]:
-    """Weights learn by their gradient, which comes down through the layers above: one that passes nothing on leaves all
-    below as they are, and one that multiplies it at each step makes them jump.
+    """Weights learn by their gradient, which comes down through the layers above: a layer that passes nothing on leaves
+    all layers below unchanged, and one that multiplies it at each step makes them jump.
     """
     norms = {layer: case.optimizer.norm(own) for layer, own in case.grads.items()}
     seen = "Norm of the gradient by layer: " + ", ".join(f"{layer} {norm:.1e}" for layer, norm in norms.items())
     top = max(norms.values(), default=0.0)
     none = [layer for layer, norm in norms.items() if norm <= 1e-6 * top]
     if none and case.now > 0.1 * case.guess:
-        yield Finding("no gradient", f"{seen}. So {', '.join(none)} cannot learn.", norms[none[0]])
+        yield Finding("no gradient", f"{seen}. So {', '.join(none)} cannot learn.")
     if top > 100 * max(1.0, case.guess):
-        yield Finding("exploding gradient", f"{seen}. One step can undo all that was learned.", top)
+        yield Finding("exploding gradient", f"{seen}. One step can undo all that was learned.")
 
 
 def one_batch(case: Case) -> Iterator[Finding]:
-    """A model that cannot even learn 31 rows by heart will not learn thousands: something in it, or in the labels of
-    equal rows, is wrong. Adam tries, with a learning rate of its own, up to 300 steps; fewer than 100 tell nothing.
+    """A model that cannot even memorise 31 rows will not learn thousands: something in it is wrong. Adam tries, with a
+    learning rate of its own, up to 300 steps; fewer than 100 are inconclusive.
     """
     losses, still = case.train(Adam(0.01, global_clipnorm=1.0), 300, SECONDS, enough=0.1 * case.guess)
     if not losses.min() < 0.5 * case.guess and (len(losses) > 100 or not np.isfinite(losses[-1])):
-        seen = f"After {len(losses) - 1} steps on {len(case.y)} rows the loss is {losses[-1]:.4f}; one answer "
-        seen += f"for all has {case.guess:.4f}. Weights that did not move: {', '.join(still) or 'none'}."
-        yield Finding("one batch cannot be learned", seen, float(losses[-1]))
+        seen = f"After {len(losses) - 1} steps on {len(case.y)} rows the loss is {losses[-1]:.4f}; one constant "
+        seen += f"prediction has {case.guess:.4f}. Weights that did not move: {', '.join(still) or 'none'}."
+        yield Finding("one batch cannot be learned", seen)
 
 
 def learning_rate(case: Case) -> Iterator[Finding]:
-    """With too large a step the loss jumps over the valley, with too small a one it never gets there. So 20 steps are
-    tried on the batch that Adam could learn, and other rates if that goes wrong.
+    """With too large a step the loss overshoots the minimum, with too small a one it never gets there. So 20 steps are
+    tried on the batch that Adam could learn, and other rates if that fails.
     """
     rate, losses = case.optimizer.learning_rate, case.try_rate(1)
     first, jump = losses[0], 3 * max(losses[0], case.guess)
-    factors: tuple[float, ...] = ()
+    factors: Any = ()
     enough = np.inf
     if not losses.max() <= jump:
-        factors = (0.1, 0.01, 0.001, 0.0001)
+        factors = 0.1 ** np.arange(1, 5)
     elif len(losses) > 20 and first > 0.5 * case.guess and losses.min() > 0.997 * first:
-        factors, enough = (10, 100, 1000, 10000), 0.992 * first
+        factors, enough = 10.0 ** np.arange(1, 10), 0.992 * first
     tried = ((k, case.try_rate(k)) for k in factors)
     better = (k for k, after in tried if after.max() <= jump and after.min() < enough)
     for k in itertools.islice(better, 1):
         seen = f"In 20 steps on one batch with learning_rate={rate:g} the loss goes from {first:.4f} to "
         name = f"learning rate too {'high' if k < 1 else 'low'}"
-        yield Finding(name, seen + f"{losses[-1]:.4f}, at most {losses.max():.4f}; {rate * k:g} does better.", rate)
+        yield Finding(name, seen + f"{losses[-1]:.4f}, at most {losses.max():.4f}; {rate * k:g} does better.")
 
 
 CHECKS = (
-    classes, reach, padding_at_the_end, vocabulary, not_finite, sigmoid_activation, gates, dead_relus,
+    classes, reach, padding_at_the_end, vocabulary, contradictions, not_finite, sigmoid_activation, gates, dead_relus,
     constant_output, gradients, one_batch, learning_rate,
 )  # fmt: skip
-"""In this order, after :func:`output_and_loss` and :func:`token_ids`: causes before what comes of them."""
+"""The checks in their order, after :func:`output_and_loss` and :func:`token_ids`: causes before consequences."""

@@ -1,8 +1,9 @@
-"""All that ``python -m minilstm gradcheck`` checks: every layer in each of its modes, every loss, whole models."""
+"""What ``python -m minilstm gradcheck`` checks: every layer in each of its modes, every loss, and whole models."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from minilstm.layers import (
 from minilstm.layers.lstm import lstm_backward, lstm_forward
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from minilstm.model import Sequential
+from minilstm.tools.architectures import NAMES, make_body
 from minilstm.tools.report import Report
 
 
@@ -61,26 +63,19 @@ def check_all() -> Iterator[Report]:
         yield check_loss(loss(from_logits=True), 3 * rng.standard_normal((B, H)), classes)
     yield check_loss(MeanSquaredError(), x[:, 0], x[:, 1])
 
-    for between in (
-        [Conv1D(3, 2, activation="relu"), MaxPooling1D(), Flatten(), Dense(3, "relu")],
-        [LSTM(H)],
-        [LSTM(H, return_sequences=True), Dropout(0.3), LSTM(H)],
-        [Bidirectional(LSTM(H))],
-        [Conv1D(3, 2, activation="relu"), MaxPooling1D(), LSTM(H)],
-    ):
-        model = Sequential([Embedding(6, D, input_length=T), *between, Dense(1, "sigmoid")], seed=3, dtype="float64")
-        ragged = None if any(isinstance(layer, Flatten) for layer in between) else lengths
-        yield check_model(model, BinaryCrossentropy(), tokens, y, ragged)
+    cnn = [Conv1D(3, 2, activation="relu"), MaxPooling1D(), Flatten(), Dense(3, "relu")]
+    for body in (cnn, *(make_body(name, H, F=3, K=2) for name in NAMES if name != "cnn")):
+        first = Embedding(6, D, input_length=T), Dropout(0.3)
+        model = Sequential([*first, *body, Dense(1, "sigmoid")], seed=3, dtype="float64")
+        yield check_model(model, BinaryCrossentropy(), tokens, y, None if body is cnn else lengths)
     model = Sequential([Embedding(6, D), LSTM(H), Dense(3, "softmax")], seed=3, dtype="float64")
     yield check_model(model, CategoricalCrossentropy(), tokens, np.eye(3)[[0, 2, 1, 1]], lengths)
 
 
 def lstms(x: Array, lengths: Array, H: int) -> Iterator[Report]:
     """Check the LSTM and Bidirectional in all their modes."""
-    for activation in ("tanh", "sigmoid", "relu", "linear"):
-        for recurrent_activation in ("tanh", "sigmoid", "relu", "linear"):
-            layer = LSTM(H, activation, recurrent_activation, return_sequences=True)
-            yield check_layer(layer, x, lengths)
+    for phi, sigma in product(("tanh", "sigmoid", "relu", "linear"), repeat=2):
+        yield check_layer(LSTM(H, phi, sigma, return_sequences=True), x, lengths)
     for settings in (
         {},
         {"return_state": True},
@@ -92,26 +87,23 @@ def lstms(x: Array, lengths: Array, H: int) -> Iterator[Report]:
         yield check_layer(LSTM(H, **settings), x, lengths)
     yield check_layer(LSTM(H), x)
     yield check_initial_state(x, lengths, H)
-    for merge_mode in ("concat", "sum", "ave", "mul"):
-        for return_sequences in (False, True):
-            yield check_layer(Bidirectional(LSTM(H, return_sequences=return_sequences), merge_mode), x, lengths)
+    for merge_mode, return_sequences in product(("concat", "sum", "ave", "mul"), (False, True)):
+        yield check_layer(Bidirectional(LSTM(H, return_sequences=return_sequences), merge_mode), x, lengths)
     yield check_layer(Bidirectional(LSTM(H, return_sequences=True, dropout=0.5, recurrent_dropout=0.5)), x, lengths)
     yield check_layer(Bidirectional(LSTM(H)), x)
 
 
 def windows(x: Array, lengths: Array, F: int) -> Iterator[Report]:
     """Check convolution and pooling in all their modes."""
-    for padding in ("valid", "same", "causal"):
-        for strides, dilation_rate in ((1, 1), (2, 1), (1, 2)):
-            layer = Conv1D(F, 3, strides, padding, dilation_rate=dilation_rate, activation="tanh")
-            yield check_layer(layer, x, lengths)
+    for padding, (strides, dilation_rate) in product(("valid", "same", "causal"), ((1, 1), (2, 1), (1, 2))):
+        layer = Conv1D(F, 3, strides, padding, dilation_rate=dilation_rate, activation="tanh")
+        yield check_layer(layer, x, lengths)
     for activation in (None, "sigmoid", "relu"):
         yield check_layer(Conv1D(F, 2, activation=activation), x, lengths)
     yield check_layer(Conv1D(F, 5), x)
     for pooling in (MaxPooling1D, AveragePooling1D):
-        for pool_size, step in ((2, None), (3, 1), (2, 3)):
-            for padding in ("valid", "same"):
-                yield check_layer(pooling(pool_size, step, padding), x, lengths)
+        for (pool_size, step), padding in product(((2, None), (3, 1), (2, 3)), ("valid", "same")):
+            yield check_layer(pooling(pool_size, step, padding), x, lengths)
         yield check_layer(pooling(7), x)
 
 

@@ -1,4 +1,4 @@
-"""The tables of gradient checks: what was compared, how far it is off, and where."""
+"""The tables of gradient checks: what was compared, how large the errors are, and where."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Check(NamedTuple):
     name: str
     entries: int
     largest: float  # the largest |gradient| in it; 0 would mean that nothing was checked
-    complex_step: float | None  # worst relative error by complex step; None where f is not complex-safe
+    complex_step: float | None  # worst relative error by complex step; None if f is not complex-safe
     central: float  # worst relative error by central differences
-    kinks: int  # entries left out of the latter
-    place: str = ""  # where it is wrong
+    kinks: int  # entries that central differences leave out
+    place: str = ""  # where the gradient is wrong
 
     @property
     def ok(self) -> bool:
-        """Whether both errors are within their limits, and something was compared at all; NaN is never right."""
+        """Whether both errors are within their limits and something was compared; NaN is never right."""
         compared = self.entries > (self.kinks if self.complex_step is None else 0)
         exact = self.complex_step is None or self.complex_step <= COMPLEX_LIMIT
         return compared and exact and self.central <= CENTRAL_LIMIT
@@ -56,7 +56,7 @@ class Report(NamedTuple):
 
     what: str
     checks: list[Check]
-    alone: Sequence[Check] = ()  # of an LSTM whose gradient is wrong: of one step alone, where no error spreads
+    alone: Sequence[Check] = ()  # if an LSTM's gradient is wrong: of a single step, where errors cannot spread
 
     @property
     def ok(self) -> bool:
@@ -70,7 +70,7 @@ class Report(NamedTuple):
         return str(self)
 
     def lines(self) -> list[str]:
-        """Its part of the table: a heading, a line for each array, and where and why one failed."""
+        """Format this part of the table: a heading, a line for each array, and where and why one failed."""
         lines = [self.what]
         for c in self.checks:
             complex_step = "not safe" if c.complex_step is None else f"{c.complex_step:.1e}"
@@ -96,9 +96,9 @@ HEADER = (
 
 
 def wrong_place(got: Array, expected: Array, limit: float, gates: Sequence[str] = ()) -> str:
-    """Say where ``got`` is wrong: in which gates, if the last axis holds one part for each, and at its worst entry.
+    """Describe where ``got`` is wrong: in which gates, if the last axis has a part for each, and the worst entry.
 
-    Give "" where no entry differs by more than ``limit`` times the largest number expected.
+    Return "" if no entry differs by more than ``limit`` times the largest number expected.
     """
     error = np.abs(got - expected)
     wrong = ~(error <= limit * np.max(np.abs(expected), initial=0))

@@ -103,56 +103,18 @@ def by_name(symbol: str, value: Any, table: Mapping[str, Callable[[], T]], kind:
     return table[value.lower()]()
 
 
-def as_sequence(symbol: str, x: Any) -> Any:
-    """Turn tables and columns of other libraries into arrays; raise unless the result has a length and an order."""
-    if hasattr(x, "to_numpy"):
-        x = x.to_numpy()
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(
-            f"{symbol} is a masked array, whose mask would be ignored; use {symbol}.filled() or leave rows out"
-        )
-    refused = isinstance(x, (str, bytes, Mapping, type, np.generic))
-    if refused or not hasattr(x, "__getitem__") or not hasattr(x, "__len__"):
-        wanted = "a list of lists of token ids" if symbol == "x" else "a list"
-        raise TypeError(f"{symbol} is a {type(x).__name__}, expected {wanted} or an array")
-    if isinstance(x, np.ndarray) and x.ndim == 0:
-        raise ValueError(f"{symbol} is a single number, expected an array with one row a sample")
-    if isinstance(x, np.ndarray):
-        return np.asarray(x)  # a matrix would keep its two axes whatever one takes of it
-    if isinstance(x, Sequence) and not isinstance(x, (list, tuple)):
-        return list(x)  # a deque cannot be cut in two
-    return x
-
-
-def as_array(symbol: str, x: Any) -> Array:
-    """Make an array, or raise a ValueError where rows differ in length."""
-    try:
-        return np.asarray(as_sequence(symbol, x))
-    except ValueError as error:
-        raise ValueError(f"{symbol} is not an array of numbers: {error}") from error
-
-
 def as_float64(symbol: str, x: Any) -> Array:
-    """Make a float64 array of numbers; raise a TypeError where there are others, or a ValueError as ``as_array``."""
-    x = as_array(symbol, x)
-    if x.dtype.kind not in "fiub":
-        raise TypeError(f"{symbol} is {x.dtype}, expected numbers")
-    return np.asarray(x, np.float64)
+    """Make a float64 array; raise a TypeError where there is something other than numbers, or a mask."""
+    if isinstance(x, UNSUPPORTED) or (a := np.asarray(x)).dtype.kind not in "fiub":
+        kind = type(x).__name__
+        raise TypeError(f"{symbol} must be an array of numbers, got a {kind} of {getattr(x, 'dtype', 'other things')}")
+    return a.astype(np.float64)
 
 
 def check_layer_and_array(layer: Any, kind: type[Any], x: Any) -> None:
     """Raise a TypeError unless ``layer`` is of ``kind`` and x an array."""
     if not isinstance(layer, kind) or not isinstance(x, np.ndarray):
         raise TypeError(f"check_layer takes a Layer and an array, got {layer!r} and a {type(x).__name__}")
-
-
-def as_finite(symbol: str, x: Array, dtype: np.dtype[Any]) -> Array:
-    """Convert to ``dtype``, or raise a ValueError where something is not finite, or would not be."""
-    with np.errstate(over="ignore"):
-        x = x.astype(dtype)
-    if not np.isfinite(x).all():
-        raise ValueError(f"{symbol} holds NaN, infinity or what is too large for {dtype}; see np.isfinite({symbol})")
-    return x
 
 
 def check_steps(who: str, shape_in: Any) -> tuple[int | None, int]:
@@ -227,33 +189,6 @@ def check_metrics(metrics: Any) -> None:
     for metric in metrics or []:
         if not isinstance(metric, str) or metric not in ("accuracy", "acc"):
             raise ValueError(f"metrics: {metric!r} is unknown; choose 'accuracy'")
-
-
-def check_compiled(model: Any) -> tuple[Any, Any]:
-    """Return the loss and the optimiser of a model, or raise a ValueError where it has none."""
-    if model.loss is None or model.optimizer is None:
-        raise ValueError("the model has no loss yet; call model.compile(loss='binary_crossentropy', ...) first")
-    return model.loss, model.optimizer
-
-
-def check_stackable(array: Any, shape_out: Sequence[Any]) -> None:
-    """Raise a ValueError where samples are lists, ``array`` None, and the output has a time axis of no fixed length."""
-    if array is None and None in shape_out:
-        remedy = "make x one array with pad_sequences, or end the model with an LSTM without return_sequences"
-        raise ValueError(f"predict: the output has a time axis, on which texts differ in length; {remedy}")
-
-
-def check_weights(params: Mapping[str, Array], weights: Any) -> list[Array]:
-    """Return copies of the arrays in ``weights``; raise unless there is one of the right shape for each parameter."""
-    if not isinstance(weights, (list, tuple)):
-        raise TypeError(f"set_weights: got a {type(weights).__name__}, expected a list as get_weights gives it")
-    arrays = [np.array(as_array("set_weights", w)) for w in weights]
-    if [a.shape for a in arrays] != [p.shape for p in params.values()]:
-        wanted = {name: p.shape for name, p in params.items()}
-        raise ValueError(f"set_weights: got shapes {[a.shape for a in arrays]}, expected {wanted}")
-    if any(a.dtype.kind not in "fiu" for a in arrays):
-        raise TypeError(f"set_weights: got arrays of {[str(a.dtype) for a in arrays]}, expected numbers")
-    return arrays
 
 
 FLOATS = ("float32", "float64", "complex64", "complex128")  # the complex ones are those of gradient checks

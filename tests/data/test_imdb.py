@@ -1,14 +1,18 @@
 """The review archive: read whole or in part, cut for validation, kept for the next time, and refused when damaged."""
 
+import bz2
+import errno
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import random
 import sys
 import tarfile
 import time
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -320,7 +324,7 @@ def test_a_path_with_nothing_there_is_told_with_the_remedy(tmp_path):
 def test_what_is_no_archive_is_refused_and_left_as_it_was(tmp_path, content):
     file = tmp_path / "wrong.tar.gz"
     file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"wrong\.tar\.gz is damaged or no tar archive \(.+\): get https://"):
+    with pytest.raises(ValueError, match=r"wrong\.tar\.gz is damaged or not a tar archive \(.+\): get https://"):
         load_imdb(file)
     assert file.read_bytes() == content
 
@@ -382,6 +386,34 @@ def test_a_member_too_large_for_a_review_is_refused(tmp_path):
         load_imdb(write_archive(tmp_path / "bomb.tar.gz", files))
 
 
+@pytest.mark.parametrize(("name", "compress"), [("r.tar.xz", lzma.compress), ("r.tar.bz2", bz2.compress)])
+def test_an_archive_may_be_compressed_in_other_ways(tmp_path, name, compress):
+    path = tmp_path / name
+    path.write_bytes(compress(tarred(review_files())))
+    assert len(load_imdb(path)[0][0]) == 20
+    path.write_bytes(path.read_bytes()[:-9] + b"x" * 9)
+    with pytest.raises(ValueError, match=rf"{name} is damaged or not a tar archive \(.*by hand"):
+        load_imdb(path)
+
+
+def test_a_zip_archive_is_refused_with_the_remedy(tmp_path):
+    path = tmp_path / "reviews.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("aclImdb/train/pos/0_9.txt", "fine")
+    with pytest.raises(ValueError, match=r"reviews\.zip is a zip archive: unpack it and give the path of the folder"):
+        load_imdb(path)
+
+
+def test_an_archive_that_cannot_be_read_keeps_the_error_of_the_system(archive, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error", "archive")
+
+    monkeypatch.setattr(imdb, "decompressed", fail)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        load_imdb(archive)
+    assert not isinstance(caught.value, ValueError)
+
+
 def test_links_in_an_archive_are_not_followed(tmp_path):
     path = write_archive(tmp_path / "links.tar", review_files(), mode="w")
     with tarfile.open(path, "a") as archive:
@@ -430,7 +462,7 @@ def test_an_archive_that_would_never_end_or_fill_the_memory_is_refused(tmp_path,
     content = BOMBS[bomb] + tarred(review_files())
     path = tmp_path / "bomb.tar.gz"
     path.write_bytes(gzip.compress(content, 1) if packed else content)
-    with pytest.raises(ValueError, match=r"bomb\.tar\.gz is damaged or no tar archive"):
+    with pytest.raises(ValueError, match=r"bomb\.tar\.gz is damaged or not a tar archive"):
         load_imdb(path)
 
 
@@ -439,7 +471,7 @@ def test_an_endless_tail_is_read_no_further_than_the_most_that_an_archive_has(tm
     path = tmp_path / "tail.tar.gz"
     path.write_bytes(gzip.compress(tarred(review_files()) + bytes(1 << 26), 1))
     tracemalloc.start()
-    with pytest.raises(ValueError, match=r"it goes on at byte .*, expected .* at most 16777216"):
+    with pytest.raises(ValueError, match=r"it continues at byte .*, expected .* at most 16777216"):
         load_imdb(path)
     assert tracemalloc.get_traced_memory()[1] < 1 << 23
     tracemalloc.stop()
@@ -450,7 +482,7 @@ def test_endless_members_without_content_are_read_no_further_either(tmp_path, mo
     path = tmp_path / "many.tar.gz"
     path.write_bytes(gzip.compress((1 << 14) * header("empty", 0), 1))
     tracemalloc.start()
-    with pytest.raises(ValueError, match=r"it goes on at byte .*, expected .* at most 4194304"):
+    with pytest.raises(ValueError, match=r"it continues at byte .*, expected .* at most 4194304"):
         load_imdb(path)
     assert tracemalloc.get_traced_memory()[1] < 1 << 21
     tracemalloc.stop()
@@ -562,6 +594,54 @@ def test_a_failed_download_leaves_no_file_and_says_how_to_get_the_data(cache, mo
         load_imdb()
     assert list(cache.iterdir()) == []
     assert asked[0] == imdb.URL
+
+
+def test_without_network_it_is_said_briefly_and_nothing_is_logged(monkeypatch, capsys):
+    serve(monkeypatch, fail_at_name_lookup)
+    level = pytest.importorskip("pooch").get_logger().level
+    with pytest.raises(
+        ConnectionError, match=r"could not download the reviews \(ai\.stanford\.edu cannot be reached\): "
+    ):
+        load_imdb()
+    assert capsys.readouterr().err == ""
+    assert pytest.importorskip("pooch").get_logger().level == level
+
+
+def test_what_the_server_answers_or_a_wrong_checksum_is_said(monkeypatch):
+    def not_found(url):
+        error = pytest.importorskip("requests").exceptions.HTTPError("404 Not Found")
+        error.response = "a response"
+        raise error
+
+    serve(monkeypatch, not_found)
+    with pytest.raises(ConnectionError, match=r"could not download the reviews \(404 Not Found\): "):
+        load_imdb()
+    serve(monkeypatch, lambda url: b"half of it")
+    with pytest.raises(ConnectionError, match=r"could not download the reviews \(.*hash"):
+        load_imdb()
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """Be a user without a home directory, as in containers that run under any number."""
+
+    def fail():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("MINILSTM_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", fail)
+
+
+def test_without_a_home_directory_an_archive_is_read_all_the_same(homeless, archive):
+    assert len(load_imdb(archive)[0][0]) == 20
+
+
+def test_without_a_home_directory_errors_stay_errors_with_a_remedy(homeless, tmp_path):
+    with pytest.raises(FileNotFoundError, match="this user has no home directory: set MINILSTM_CACHE to a folder"):
+        download_imdb()
+    with pytest.raises(FileNotFoundError, match=r"nothing at .*by hand and give its path as path= or in MINILSTM_DATA"):
+        load_imdb(tmp_path / "nowhere")
 
 
 def test_an_unwritable_place_for_the_download_is_told(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """The tokenizer and the padding do what Keras 2 does; the expected numbers are worked out by hand."""
 
+import signal
+import threading
 import time
 from collections import Counter
 
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minilstm import use_numba
-from minilstm.data.text import Tokenizer, pad_sequences
+from minilstm.data.text import Tokenizer, number_words, pad_sequences
 
 TEXTS = ["The cat sat on the mat.", "The dog sat!"]  # the 3, sat 2, then cat, on, mat, dog
 
@@ -130,6 +132,63 @@ def test_a_text_that_is_no_str_is_refused_by_its_number():
         Tokenizer().fit_on_texts(["good", b"bad"])
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), np.float64("nan"), np.datetime64("NaT")])
+def test_a_missing_text_is_named_as_such_with_the_remedy(missing):
+    with pytest.raises(TypeError, match=r"texts\[1\] must be a str, got .*: a missing value; leave it out or put ''"):
+        Tokenizer().fit_on_texts(["good", missing])
+
+
+def test_a_table_and_a_dict_of_texts_are_refused_since_only_their_keys_would_be_read():
+    class Frame:
+        columns = ("review", "stars")
+        __iter__ = columns.__iter__
+
+    with pytest.raises(TypeError, match=r"a table \(Frame\): pass one column .* its columns are 'review', 'stars'"):
+        Tokenizer().fit_on_texts(Frame())
+    for method in ("fit_on_texts", "texts_to_sequences", "texts_to_matrix"):
+        with pytest.raises(TypeError, match=r"got a dict: pass list\(texts.values\(\)\)"):
+            getattr(fitted(), method)({"first": "good", "second": "bad"})
+
+
+def test_ids_follow_the_vocabulary_also_where_it_was_replaced():
+    tokenizer = fitted(num_words=4)
+    tokenizer.word_index = {"bird": 1, "the": 2, "sat": 9}
+    assert tokenizer.texts_to_sequences(["the bird sat"]) == [[2, 1]]
+
+
+def test_the_time_for_one_text_does_not_depend_on_the_size_of_the_vocabulary():
+    class Vocabulary(dict):
+        def items(self):
+            raise AssertionError("the whole vocabulary is read for one text")
+
+        __iter__ = keys = values = items
+
+    tokenizer = fitted(num_words=3)
+    tokenizer.word_index, tokenizer.index_word = Vocabulary(tokenizer.word_index), Vocabulary(tokenizer.index_word)
+    assert tokenizer.texts_to_sequences(["the cat sat"]) == [[1, 2]]
+    assert tokenizer.sequences_to_texts([[1, 2, 3]]) == ["the sat"]
+
+
+def test_the_kernel_runs_outside_the_main_thread_where_numba_would_turn_ctrl_c_into_another_error(monkeypatch):
+    def interrupted(text):
+        assert threading.current_thread() is not threading.main_thread()
+        signal.raise_signal(signal.SIGINT)
+        return number_words(text)
+
+    monkeypatch.setattr("minilstm.data.text.SMALL", 0)
+    monkeypatch.setattr("minilstm.fast.plan.function_runner", lambda name, function: interrupted)
+    tokenizer = Tokenizer()
+    with use_numba(True), pytest.raises(KeyboardInterrupt):
+        tokenizer.fit_on_texts(["the cat"])
+    assert tokenizer.document_count == 0
+
+
+def test_few_texts_need_no_kernel(monkeypatch):
+    monkeypatch.setattr("minilstm.fast.plan.function_runner", None)
+    with use_numba(True):
+        assert fitted().texts_to_sequences(["the cat"]) == [[1, 3]]
+
+
 @pytest.mark.parametrize("method", ["texts_to_sequences", "sequences_to_texts", "texts_to_matrix"])
 def test_a_tokenizer_that_saw_no_text_says_so(method):
     with pytest.raises(ValueError, match="call fit_on_texts"):
@@ -190,6 +249,7 @@ def test_any_texts_are_lowered_then_filtered_then_split(monkeypatch):
                 assert tokenizer.texts_to_sequences(iter(texts)) == [[ids[word] for word in words] for words in cut]
 
     monkeypatch.setattr("minilstm.data.text.CHUNK", 10)  # so that texts come in several chunks
+    monkeypatch.setattr("minilstm.data.text.SMALL", 0)  # and the kernel gets them
     check()
 
 
@@ -304,13 +364,13 @@ def test_a_sequence_that_is_no_list_of_numbers_is_refused_by_its_number(sequence
 @pytest.mark.parametrize(
     ("sequences", "settings", "message"),
     [
-        ([[0.5]], {}, "sequences hold fractions, which int32 would cut off: give dtype='float32'"),
+        ([[0.5]], {}, "sequences hold fractions, which int32 would truncate: give dtype='float32'"),
         ([[1]], {"value": 0.5}, "value=0.5 is not a number of int32"),
         ([[1]], {"value": np.int64(2**40)}, "is not a number of int32"),
         ([[1]], {"value": float("nan")}, "value=nan is not a number of int32"),
         ([[1]], {"value": 300, "dtype": "int8"}, "value=300 is not a number of int8"),
-        ([[1]], {"dtype": "text"}, "dtype is 'text', expected one of whole or floating-point"),
-        ([[1]], {"dtype": "U2"}, "dtype is 'U2', expected one of whole or floating-point"),
+        ([[1]], {"dtype": "text"}, "dtype is 'text', expected an integer or floating-point type"),
+        ([[1]], {"dtype": "U2"}, "dtype is 'U2', expected an integer or floating-point type"),
     ],
 )
 def test_nothing_is_rounded_or_wrapped_to_fit_the_dtype(sequences, settings, message):

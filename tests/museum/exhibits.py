@@ -154,7 +154,7 @@ EXHIBITS = {
         "layers/dropout.py", "DropoutCache(m)", "DropoutCache(np.random.default_rng(9).permutation(m))",
         found_by=GRADIENTS + "[Dropout]",
     ),
-    "dropout scales by the wrong share": planted(
+    "dropout scales by the wrong fraction": planted(
         "layers/dropout.py", "(1 / (1 - rate))", "(1 / rate)",
         found_by=CONTRACT + "test_dropout_hides_its_share_and_keeps_the_mean", unseen_by=GRADIENTS + "[Dropout]",
     ),

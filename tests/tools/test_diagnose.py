@@ -53,6 +53,12 @@ class PassesNothingBack(Dense):
         return np.zeros_like(dx), grads
 
 
+class Climbs(Dense):
+    def backward(self, dy, cache):
+        dx, grads = super().backward(dy, cache)
+        return -dx, {name: -g for name, g in grads.items()}
+
+
 RELU = make(Conv1D(8, 3, activation="relu"), LSTM(16))
 LOGITS = make(last=Dense(1), loss=BinaryCrossentropy(from_logits=True))
 NUMBERS = make(last=Dense(1), loss="mse")
@@ -84,49 +90,52 @@ PLANTED = {
     "exploding gradient": lambda: (with_weights("dense.W", 1000, LOGITS), X, Y),
     "learning rate too high": lambda: (make(optimizer=Adam(30)), X, Y),
     "learning rate too low": lambda: (make(optimizer=SGD(0.01)), X, Y),
-    "one batch cannot be learned": lambda: (make(), [FOUR[n % 4] for n in range(N)], Y),
+    "texts not cut into words": lambda: (make(ids=N + 2), [[n + 1] for n in range(N)], Y),
+    "contradictory labels": lambda: (make(), [FOUR[n % 4] for n in range(N)], Y),
+    "one batch cannot be learned": lambda: (make(last=Climbs(1, "sigmoid")), X, Y),
 }
 
 
 @pytest.mark.parametrize("name", REMEDIES)
-def test_a_planted_cause_is_named_first_with_its_number_and_a_remedy(name):
+def test_a_planted_cause_is_named_first_with_what_was_seen_and_a_remedy(name):
     diagnosis = diagnose(*PLANTED[name]())
     assert not diagnosis.ok
     first = diagnosis.findings[0]
     assert first.name == name
     assert first.remedy == REMEDIES[name]
-    assert isinstance(first.number, (int, float))
     report = str(diagnosis)
     assert all(part in report for part in (name, first.sentence, first.remedy))
 
 
-NUMBER = {
-    "ids outside the vocabulary": max(map(max, X)),
-    "sorted labels": 1,
-    "one class only": 1.0,
-    "classes out of balance": 0.9,
-    "labels out of reach": 2.0,
-    "empty texts": 0.25,
-    "vocabulary too large": 20 * V,
-    "no gradient": 0.0,
-    "learning rate too low": 0.01,
+MEASURED = {
+    "ids outside the vocabulary": f"holds the id {max(map(max, X))}",
+    "sorted labels": "change only 1 time",
+    "one class only": "100.0% of the 300 labels",
+    "classes out of balance": "90.0% of the 300 labels",
+    "labels out of reach": "from 1 to 2",
+    "empty texts": "25.0% of the rows",
+    "texts not cut into words": "100.0% of the rows for training hold a single token",
+    "contradictory labels": "100.0% of the rows",
+    "vocabulary too large": f"input_dim={20 * V}",
+    "no gradient": "embedding 0.0e+00",
+    "learning rate too low": "learning_rate=0.01",
 }
 
 
-@pytest.mark.parametrize("name", NUMBER)
-def test_the_number_is_what_was_seen(name):
-    assert diagnose(*PLANTED[name]()).findings[0].number == pytest.approx(NUMBER[name])
+@pytest.mark.parametrize("name", MEASURED)
+def test_the_sentence_has_the_number_that_was_measured(name):
+    assert MEASURED[name] in diagnose(*PLANTED[name]()).findings[0].sentence
 
 
 @pytest.mark.parametrize(
-    ("name", "planted", "told"),
+    ("name", "planted", "part"),
     [
         ("one class only", lambda: (make(), X, np.sort(Y), None, 0.2), "for validation are 1"),
         ("one class only", lambda: (make(), X, Y, (X[:5], np.zeros(5))), "for validation are 0"),
         ("ids outside the vocabulary", lambda: (make(), X, Y, ([[3, V]], [1])), "x for validation holds the id 150"),
         ("bag of words", lambda: (make(), TOKENIZER.texts_to_matrix(TEXTS).astype(int), Y), "from 0 to 1"),
         ("bag of words", lambda: (make(), TOKENIZER.texts_to_matrix(TEXTS, "tfidf"), Y), "which words occur"),
-        ("softmax over one number", lambda: (make(loss="categorical_crossentropy"), X, Y), "always 1.0"),
+        ("softmax over one number", lambda: (make(loss="categorical_crossentropy"), X, Y), "is 1.0, whatever"),
         (
             "no probabilities",
             lambda: (make(last=Dense(2, "sigmoid"), loss=CategoricalCrossentropy()), X, Y),
@@ -141,16 +150,22 @@ def test_the_number_is_what_was_seen(name):
         (
             "forget gate closed",
             lambda: (with_weights("bidirectional.backward.b", -8, make(Bidirectional(LSTM(16))), FORGET), X, Y),
-            "In bidirectional.backward the forget gate",
+            "In bidirectional.backward the mean forget gate",
         ),
         ("no gradient", lambda: (make(last=PassesNothingBack(1, "sigmoid")), X, Y), "So lstm, embedding cannot learn"),
         ("weights not finite", lambda: (with_weights("lstm.U", np.inf), X, Y), "100.0% of lstm.U"),
         ("learning rate too high", lambda: (make(optimizer=Adam(30)), X, Y), "learning_rate=30"),
+        ("learning rate too low", lambda: (make(optimizer=Adam(1e-8)), X, Y), "learning_rate=1e-08"),
+        (
+            "texts not cut into words",
+            lambda: (make(ids=3 * N + 1), np.arange(3 * N).reshape(N, 3) + 1, Y),
+            "100.0% of all",
+        ),
         ("one batch cannot be learned", lambda: (make(), [FOUR[n % 4] for n in range(N)], Y), "not move: none"),
     ],
 )
-def test_the_sentence_says_where(name, planted, told):
-    assert any(name == finding.name and told in finding.sentence for finding in diagnose(*planted()).findings)
+def test_the_sentence_says_where(name, planted, part):
+    assert any(name == finding.name and part in finding.sentence for finding in diagnose(*planted()).findings)
 
 
 HEALTHY = {
@@ -183,6 +198,7 @@ def test_nothing_is_found_on_a_healthy_new_model(name):
     diagnosis = diagnose(HEALTHY[name](), pad_sequences(X, T) if padded else X, Y, validation_split=0.2)
     assert diagnosis.ok, diagnosis
     assert str(diagnosis).startswith("nothing found")
+    assert "wrong labels cannot be seen" in str(diagnosis)
 
 
 @pytest.mark.parametrize("name", ["CNN", "CNN-LSTM"])
@@ -226,7 +242,7 @@ def test_two_runs_find_the_same():
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "error", "told"),
+    ("x", "y", "error", "message"),
     [
         (X, Y[:-1], ValueError, "y has 299 labels, but x has 300 samples"),
         (X, Y - 3, ValueError, "y goes from -3.0 to -2.0"),
@@ -235,11 +251,11 @@ def test_two_runs_find_the_same():
         ([[0.5, 2.0]] * N, Y, TypeError, "expected token ids"),
     ],
 )
-def test_what_no_check_can_explain_is_an_error_as_in_fit(x, y, error, told):
+def test_what_no_check_can_explain_is_an_error_as_in_fit(x, y, error, message):
     model = make()
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         diagnose(model, x, y)
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         model.fit(x, y)
 
 

@@ -128,7 +128,7 @@ def test_text_is_refused():
 
 
 def test_another_number_of_keras_arrays_is_refused_with_the_shapes_expected():
-    with pytest.raises(ValueError, match=r"got 1 arrays, expected 2, .*'W': \(3, 4\).* with a bias"):
+    with pytest.raises(ValueError, match=r"got 1 arrays, expected 2, .*'W': \(3, 4\).* and have a bias"):
         from_keras(make("Dense"), [np.zeros((3, 4))])
 
 
