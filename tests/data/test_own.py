@@ -135,7 +135,7 @@ def test_a_file_may_be_compressed(write, name):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("r.csv.gz", gzip.compress(HEAD.encode())[:-6], r"r\.csv\.gz cannot be decompressed: "),
+        ("r.csv.gz", gzip.compress(HEAD.encode(), mtime=0)[:-6], r"r\.csv\.gz cannot be decompressed: "),
         ("r.csv.bz2", bz2.compress(HEAD.encode())[:-6], r"r\.csv\.bz2 cannot be decompressed: "),
         ("r.csv.bz2", bz2.compress(HEAD.encode())[:-6] + b"123456", r"r\.csv\.bz2 cannot be decompressed: "),
         ("r.csv.xz", lzma.compress(HEAD.encode())[:-6] + b"123456", r"r\.csv\.xz cannot be decompressed: "),
@@ -153,7 +153,7 @@ def test_a_damaged_or_ambiguous_compressed_file_is_refused(write, name, content,
     "content",
     [
         HEAD.encode(),
-        gzip.compress(HEAD.encode()),
+        gzip.compress(HEAD.encode(), mtime=0),
         b'\xef\xbb\xbf{"text": "fine", "label": "good"}\n',
         b' [{"text": "fine", "label": "good"}]',
     ],

@@ -257,13 +257,13 @@ def test_ids_are_ints_of_python():
     assert {type(index) for index in fitted().texts_to_sequences(TEXTS)[0]} == {int}
 
 
-def test_half_a_million_words_take_no_more_than_two_seconds():
+def test_half_a_million_words_take_no_more_than_two_seconds_of_a_processor():
     texts = [" ".join(f"w{(7 * i + j * j) % 5000}," for j in range(250)) for i in range(2000)]
-    start = time.perf_counter()
+    start = time.process_time()
     tokenizer = Tokenizer(num_words=1000)
     tokenizer.fit_on_texts(texts)
     tokenizer.texts_to_sequences(texts)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_padding_and_cutting_are_at_the_start_by_default():
