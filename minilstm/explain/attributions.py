@@ -32,6 +32,7 @@ import numpy as np
 from minilstm.activations import get_activation
 from minilstm.arrays import Array, Arrays, Lengths
 from minilstm.explain.reader import STEPS, Reader
+from minilstm.explain.states import Run, States
 from minilstm.layers import Activation, AveragePooling1D, Dense, Dropout, Flatten, GlobalAveragePooling1D
 from minilstm.layers.bidirectional import merge_forward
 from minilstm.training import forward
@@ -64,14 +65,13 @@ def integrated_gradients(reader: Reader, x: Array, lengths: Lengths, target: int
     return (x[0] * mean).sum(axis=1), ends[1] - ends[0]  # (3), (T,)
 
 
-def memory_account(arrays: Arrays) -> Array:
+def memory_account(f: Array, i: Array, g: Array) -> Array:
     """Compute what each step of an LSTM wrote into c_T and is still there, the terms of (5), from its gates: (T, H)."""
-    f = arrays["f"]
     kept = np.cumprod(np.concatenate([f[1:], np.ones_like(f[:1])])[: len(f)][::-1], axis=0)[::-1]  # Π f_s, (T, H)
-    return kept * arrays["i"] * arrays["g"]  # (5), (T, H)
+    return kept * i * g  # (5), (T, H)
 
 
-def memory(s: Any) -> Array:
+def memory(s: States) -> Array:
     """Run (4) over the states of one LSTM, in the order of reading: (T,)."""
     cache, T = s.cache, s.cache.lengths[0]
     phi_0 = cache.phi.forward(np.zeros(1))
@@ -86,7 +86,7 @@ def memory(s: Any) -> Array:
     return out
 
 
-def emptied(run: Any, lstms: Sequence[Any]) -> Array:
+def emptied(run: Run, lstms: Sequence[States]) -> Array:
     """Compute the output of an LSTM or Bidirectional with every c_t replaced by 0, just before it is shown."""
     h = []
     for s in lstms:
@@ -107,20 +107,19 @@ def is_linear(layer: Any) -> bool:
 
 
 def attribute(
-    reader: Reader, ids: Array, arrays: Arrays, target: int, lengths: Lengths, runs: Sequence[Any], lstms: Sequence[Any]
+    reader: Reader, ids: Array, dx: Array, lengths: Lengths, target: int, runs: Sequence[Run], lstms: Sequence[States]
 ) -> tuple[Arrays, dict[str, tuple[float, float]]]:
     """Compute all attributions of one text (T,), and for those with a known sum, the sum and what it should be."""
-    T = len(arrays["ids"])
+    T, x = len(dx), runs[0].y  # (1, T, D)
     out: Arrays = {"leave_one_out": np.zeros(T)}
     out["leave_one_out"][T - len(ids) :] = leave_one_out(reader, ids, target)
-    out["gradient_x_input"] = (arrays["x"] * arrays["dx"]).sum(axis=1)  # (2), (T,)
-    found, expected = integrated_gradients(reader, runs[0].y, lengths, target)
+    out["gradient_x_input"] = (x[0, :T] * dx).sum(axis=1)  # (2), (T,)
+    found, expected = integrated_gradients(reader, x, lengths, target)
     out["integrated_gradients"] = found[:T]
     checks = {"integrated_gradients": (float(found.sum()), float(expected))}
-    readers = [n for n, r in enumerate(runs) if any(s.words and s.name.split(".")[0] == r.layer.name for s in lstms)]
-    if readers:
-        n = readers[-1]
-        last, above = [s for s in lstms if s.name.split(".")[0] == runs[n].layer.name], reader.layers[n + 1 :]
+    if of_words := [s.layer_index for s in lstms if s.words]:
+        n = of_words[-1]
+        last, above = [s for s in lstms if s.layer_index == n], reader.layers[n + 1 :]
         out["memory"] = sum((memory(s)[:: -1 if s.backwards else 1] for s in last), np.zeros(T))
         if all(map(is_linear, above)) and getattr(runs[n].layer, "merge_mode", "") != "mul":
             empty = forward(above, emptied(runs[n], last), runs[n].lengths)[0][0, target]

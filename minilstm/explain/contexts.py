@@ -9,7 +9,7 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.explain.reader import Reader
-from minilstm.explain.trace import run, states
+from minilstm.explain.states import run, states
 from minilstm.model import Sequential
 
 BEST = 3  # contexts of each kind for a unit
@@ -26,32 +26,33 @@ def contexts(model: Sequential, texts: Sequence[str]) -> dict[str, list[dict[str
     much. The units of a Bidirectional are those of the LSTM that reads forwards, then those of the other.
     """
     reader = Reader(model)
-    found: dict[str, list[tuple[Changes, Changes]]] = {}
+    found: dict[tuple[str, str], list[tuple[Changes, Changes]]] = {}
     for text in texts:
         words, ids = reader.split(text)
         tokens = [word.text for word in words if word.position is not None]
         runs = list(run(reader.layers, *reader.batch([ids])))
-        units: dict[str, list[tuple[list[str], Array, bool]]] = {}
         for s in states(runs, [np.zeros_like(r.y) for r in runs]):
             if s.words and tokens:
-                change = np.diff(s.cache.c[:, 0], axis=0)[: s.cache.lengths[0]]  # (T, H), in the order of reading
+                name, (_, _, H) = runs[s.layer_index].layer.name, s.cache.c.shape
+                change = np.diff(s.cache.c[:, 0], axis=0)  # (T, H), in the order of reading
                 change = change[: len(tokens)] if s.backwards else change[-len(tokens) :]  # (N, H), without padding
-                in_order = tokens[::-1] if s.backwards else tokens
-                units.setdefault(s.name.split(".")[0], []).append((in_order, change, s.backwards))
-        for name, parts in units.items():
-            every = [(in_order, c, backwards) for in_order, change, backwards in parts for c in change.T]
-            for (raises, lowers), item in zip(found.setdefault(name, [({}, {}) for _ in every]), every, strict=True):
-                note(raises, *item)
-                note(lowers, item[0], -item[1], item[2])
-    return {name: [as_dict(*unit) for unit in units] for name, units in found.items()}
+                units = found.setdefault((name, s.name), [({}, {}) for _ in range(H)])
+                for (raises, lowers), c in zip(units, change.T, strict=True):
+                    note(raises, tokens, c, s.backwards)
+                    note(lowers, tokens, -c, s.backwards)
+    out: dict[str, list[dict[str, Any]]] = {}
+    for (name, _), units in found.items():
+        out.setdefault(name, []).extend(as_dict(*unit) for unit in units)
+    return out
 
 
 def note(best: Changes, tokens: Sequence[str], change: Array, backwards: bool) -> None:
-    """Enter the largest positive changes of c_t at the tokens (N,), in the order of reading, in ``best``."""
-    for t in np.argsort(-change)[:BEST]:
+    """Keep the largest positive changes of c_t (N,), in the order of reading, and the words around them."""
+    N = len(tokens)
+    for t in np.argsort(-change)[:BEST].tolist():
         if change[t] > 0:
-            before = tokens[max(0, t - AROUND) : t + 1]
-            context = (tuple(before[::-1]), 0) if backwards else (tuple(before), len(before) - 1)
+            first, last = (N - 1 - t, N + AROUND - t) if backwards else (max(0, t - AROUND), t + 1)
+            context = tuple(tokens[first:last]), 0 if backwards else t - first
             best[context] = max(best.get(context, 0.0), float(change[t]))
     for context in sorted(best, key=best.__getitem__)[:-BEST]:
         del best[context]

@@ -6,29 +6,19 @@
     t["lstm.dc"]                              (T, H), the gradient of the logit with respect to c_t
 
 The numbers are those of the layers as they are written (``model.forward`` in float64), so an edit of a layer shows.
-
-**Gradients of the states.** ``lstm_backward`` returns the gradients of the parameters, of x, and of the state before
-the first step. The states in between are the first states of shorter texts: run on a single step, ``lstm_backward``
-turns the gradients that reach h_t and c_t into those that reach h_{t-1} and c_{t-1}, along the two paths of (0'). What
-c_t receives from both, dc_t after (4'), comes back unchanged if the forget gate of that step is replaced by 1.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilstm.arrays import Array, Arrays, Lengths
+from minilstm.arrays import Array, Arrays
 from minilstm.explain import attributions
 from minilstm.explain.reader import Reader, Word, untrained
-from minilstm.layers import LSTM, Activation, Bidirectional, Dense, Dropout, Embedding
-from minilstm.layers.base import flip
-from minilstm.layers.bidirectional import BidirectionalCache, merge_backward
-from minilstm.layers.lstm import LSTMCache, lstm_backward
+from minilstm.explain.states import arrays_of, gradients, run, states
 from minilstm.model import Sequential
 
 
@@ -58,7 +48,7 @@ class Trace:
               gates and states after each step; "lstm.c_prev" and "lstm.h_prev" (T, H): the states before it.
               "lstm.dh" and "lstm.dc" (T, H): the gradients with respect to h_t and c_t; "lstm.dh_path" and
               "lstm.dc_path" (T, H): the part of them that arrives from step t+1, (0').
-              "lstm.account" (T, H): what each step wrote into the last c; see :func:`memory_account`.
+              "lstm.account" (T, H): what each step wrote into the last c; equation (5) of the attributions.
             - leave_one_out, gradient_x_input, integrated_gradients and, where the steps of an LSTM are words, memory
               (T,): how much each word adds to the logit. See :mod:`minilstm.explain.attributions`.
 
@@ -123,16 +113,6 @@ class Trace:
         return f"<p><b>{html.escape(self.name)}: {p:.4f}</b></p><p>{' '.join(spans)}</p>"
 
 
-class States(NamedTuple):
-    """One LSTM's run over the text, its steps in the order of reading."""
-
-    name: str
-    cache: LSTMCache
-    dy: Array  # (T, H), the gradient that reaches each h_t from the layers above
-    backwards: bool  # whether its first step is the last word
-    words: bool  # whether its steps are words, and not windows of them
-
-
 def trace(model: Sequential, text: str, target: int | None = None, untrained_weights: bool = False) -> Trace:
     """Read a text with a model, and keep everything that happens.
 
@@ -169,89 +149,13 @@ def trace(model: Sequential, text: str, target: int | None = None, untrained_wei
         arrays |= {f"{r.layer.name}.y": r.y[0, :steps], f"{r.layer.name}.dy": dy[0, :steps]}
     lstms = list(states(runs, dys))
     for s in lstms:
-        order = slice(None, None, -1 if s.backwards else 1)
-        arrays |= {f"{s.name}.{key}": a[order] for key, a in arrays_of(s).items()}
-    found, checks = attributions.attribute(reader, ids, arrays, target, lengths, runs, lstms)
+        read = arrays_of(s)
+        read["account"] = attributions.memory_account(read["f"], read["i"], read["g"])
+        arrays |= {f"{s.name}.{key}": a[:: -1 if s.backwards else 1] for key, a in read.items()}
+    found, checks = attributions.attribute(reader, ids, arrays["dx"], lengths, target, runs, lstms)
     tokens = [""] * (T - len(ids)) + [word.text for word in words if word.position is not None]
     words = [w if w.position is None else w._replace(position=w.position + T - len(ids)) for w in words]
     name = reader.labels[target if y.shape[1] > 1 else 1]
     names = tuple(s.name for s in lstms)
     labels = tuple(reader.labels)
     return Trace(text, tuple(words), tuple(tokens), labels, int(target), name, names, checks, arrays | found)
-
-
-class Run(NamedTuple):
-    """What one layer computed."""
-
-    layer: Any
-    y: Array  # (1, ...)
-    cache: Any
-    lengths: Lengths  # (1,), of y; None without a time axis, or where it is full
-
-
-def run(layers: Sequence[Any], x: Array, lengths: Lengths) -> Iterator[Run]:
-    """Pass x through the layers, as ``minilstm.training.forward`` does, and yield what each of them computed."""
-    for layer in layers:
-        x, cache = layer.forward(x, lengths)
-        lengths = layer.out_lengths(lengths)
-        yield Run(layer, x, cache, lengths)
-
-
-def gradients(layers: Sequence[Any], caches: Sequence[Any], dy: Array) -> list[Array]:
-    """Pass dy (B, K) back through the layers: the gradient of each layer's output, those of the vectors first."""
-    dys = [dy]
-    for layer, cache in zip(reversed(layers[1:]), reversed(caches[1:]), strict=True):
-        dys.append(layer.backward(dys[-1], cache)[0])
-    return dys[::-1]
-
-
-def states(runs: Sequence[Run], dys: Sequence[Array]) -> Iterator[States]:
-    """Find the LSTMs among the layers, also those in a Bidirectional."""
-    backwards, words = False, True
-    for r, dy in zip(runs, dys, strict=True):
-        words = words and isinstance(r.layer, (Embedding, Dropout, Dense, Activation, LSTM, Bidirectional))
-        if isinstance(r.cache, LSTMCache):
-            backwards = backwards != r.layer.go_backwards
-            yield States(r.layer.name, r.cache, every_step(dy, r.cache), backwards, words)
-        elif isinstance(r.cache, BidirectionalCache):
-            f, h, lengths = r.cache.f_cache, r.cache.r_cache, r.cache.lengths
-            df, dr = merge_backward(dy, r.cache.f, r.cache.r, r.layer.merge_mode)
-            dr = flip(dr, lengths) if dr.ndim == 3 else dr
-            yield States(f"{r.layer.name}.forward", f, every_step(df, f), backwards, words)
-            yield States(f"{r.layer.name}.backward", h, every_step(dr, h), not backwards, words)
-
-
-def every_step(dy: Array, cache: LSTMCache) -> Array:
-    """Spread the gradient of an LSTM's output over its T steps: (1, T, H), or (1, H) of the last state, to (T, H)."""
-    T = cache.lengths[0]
-    if dy.ndim == 3:
-        return dy[0, :T]
-    steps = np.zeros((T, dy.shape[1]))
-    steps[-1:] = dy
-    return steps
-
-
-def arrays_of(s: States) -> Arrays:
-    """Collect gates, states and their gradients, (T, H) each, in the order of reading."""
-    cache, T = s.cache, s.cache.lengths[0]
-    arrays = {key: getattr(cache, key)[:T, 0] for key in "ifgo"}
-    arrays |= {
-        "c": cache.c[1 : T + 1, 0],
-        "h": cache.h[1 : T + 1, 0],
-        "c_prev": cache.c[:T, 0],
-        "h_prev": cache.h[:T, 0],
-    }
-    dh, dc = np.zeros((2, 1, len(cache.U)))  # (1, H) each
-    rows: dict[str, list[Array]] = {"dh": [], "dc": [], "dh_path": [], "dc_path": []}
-    for t in reversed(range(T)):
-        now, dy = slice(t, t + 1), s.dy[None, t : t + 1]  # dy (1, 1, H)
-        gates = {key: getattr(cache, key)[now] for key in "ifgo"}
-        step = cache._replace(
-            x=cache.x[:, now], h=cache.h[t : t + 2], c=cache.c[t : t + 2], lengths=np.ones(1, int), **gates
-        )
-        kept = lstm_backward(dy, dh, dc, step._replace(f=np.ones_like(step.f)))[3]  # dc_t ⊙ 1
-        for key, row in (("dh", dh + dy[0]), ("dc", kept), ("dh_path", dh), ("dc_path", dc)):
-            rows[key].append(row[0])
-        _, _, dh, dc = lstm_backward(dy, dh, dc, step)
-    arrays |= {key: np.reshape(row[::-1], (T, len(cache.U))) for key, row in rows.items()}
-    return arrays | {"account": attributions.memory_account(arrays)}

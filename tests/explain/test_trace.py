@@ -39,7 +39,7 @@ V, D, H, MAXLEN = 90, 3, 2, 12
 BODIES = {
     "go_backwards": [LSTM(H, go_backwards=True)],
     "backwards, then forwards": [LSTM(H, return_sequences=True, go_backwards=True), LSTM(H, "sigmoid")],
-    "relu": [LSTM(H, "relu", "tanh")],
+    "relu": [LSTM(5, "relu")],
     "sigmoid": [LSTM(H, "sigmoid", "linear")],
     "mul": [Bidirectional(LSTM(H), "mul")],
     "all states, pooled": [Bidirectional(LSTM(H, "sigmoid", return_sequences=True), "sum"), GlobalAveragePooling1D()],
@@ -143,7 +143,7 @@ def logit_from_step(reader, t, at, h, c):
     return run_on(reader.layers[n + 1 :], h)[0, 0]
 
 
-@pytest.mark.parametrize("name", ["lstm", "deep-lstm", "sigmoid", "cnn-lstm"])
+@pytest.mark.parametrize("name", ["lstm", "deep-lstm", "sigmoid", "relu", "cnn-lstm"])
 def test_the_gradients_of_the_states_are_those_of_the_complex_step(name):
     model = make(name)
     t, reader = trace(model, TEXT), Reader(model)
