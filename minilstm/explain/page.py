@@ -18,7 +18,7 @@ import json
 import os
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Sequence
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from minilstm.data.builtin import load_builtin
+from minilstm.data.convert import as_sequence
 from minilstm.data.files import replace_file
 from minilstm.data.text import Tokenizer
 from minilstm.explain.contexts import contexts
@@ -43,7 +44,7 @@ READ = 500  # texts in which to look for the contexts of a unit
 def write_page(
     model: Sequential,
     path: str | os.PathLike[str],
-    texts: Iterable[str | tuple[str, str]] | None = None,
+    texts: Sequence[str | tuple[str, str]] | None = None,
     words: int | None = None,
     compare: Sequential | None = None,
     float32: bool = False,
@@ -75,7 +76,7 @@ def write_page(
         raise ValueError(
             f"the weights would take {size / 1e6:.0f} MB in the page, at most {LARGEST / 1e6:.0f}; use {smaller}"
         )
-    pairs = [check_text(n, item) for n, item in enumerate(load_texts(texts))]
+    pairs = labelled(texts)
     data, *others = [model_data(m) for m in models]
     offset = sum(p.size for p in models[0].params.values())
     for other in others:
@@ -165,22 +166,16 @@ def source() -> dict[str, Any]:
     return {"file": "minilstm/layers/lstm.py", **loops}
 
 
-def load_texts(texts: Iterable[str | tuple[str, str]] | None) -> Iterable[Any]:
-    """Return the texts, or the beginning of the built-in corpus."""
-    if isinstance(texts, str):
-        raise TypeError("texts must be a list of texts, got one str; write [text]")
-    if texts is not None:
-        return texts
-    (found, y), _ = load_builtin(READ)
-    return [(text, ("negative", "positive")[label]) for text, label in zip(found, y, strict=True)]
-
-
-def check_text(n: int, item: Any) -> tuple[str, str | None]:
-    """Return a text and its label; raise a TypeError where it is neither a str nor two."""
-    pair = (item, None) if isinstance(item, str) else item
-    if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], str):
-        raise TypeError(f"texts[{n}] must be a str, or a str and its label, got {item!r:.60}")
-    return pair[0], pair[1] or None
+def labelled(texts: Sequence[str | tuple[str, str]] | None) -> list[tuple[str, str | None]]:
+    """Return the texts, or the beginning of the built-in corpus, with their labels, None where they have none."""
+    if texts is None:
+        (found, y), _ = load_builtin(READ)
+        return [(text, ("negative", "positive")[label]) for text, label in zip(found, y, strict=True)]
+    pairs = [(item, None) if isinstance(item, str) else item for item in as_sequence("texts", texts)]
+    for n, pair in enumerate(pairs):
+        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise TypeError(f"texts[{n}] must be a str, or a str and its label, got {pair!r:.60}")
+    return pairs
 
 
 def fill(data: dict[str, Any], weights: str) -> str:
