@@ -171,10 +171,15 @@ def labelled(texts: Sequence[str | tuple[str, str]] | None) -> list[tuple[str, s
     if texts is None:
         (found, y), _ = load_builtin(READ)
         return [(text, ("negative", "positive")[label]) for text, label in zip(found, y, strict=True)]
-    pairs = [(item, None) if isinstance(item, str) else item for item in as_sequence("texts", texts)]
-    for n, pair in enumerate(pairs):
-        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], str):
-            raise TypeError(f"texts[{n}] must be a str, or a str and its label, got {pair!r:.60}")
+    pairs: list[tuple[str, str | None]] = []
+    for n, item in enumerate(as_sequence("texts", texts)):
+        match item:
+            case str():
+                pairs.append((item, None))
+            case (str(text), None | str() as label):
+                pairs.append((text, label))
+            case _:
+                raise TypeError(f"texts[{n}] must be a str, or a str and its label, got {item!r:.60}")
     return pairs
 
 

@@ -51,10 +51,10 @@ def plot_trace(trace: Trace, path: str | os.PathLike[str] | None = None, lstm: s
     if not len(trace.steps):
         raise ValueError("the text has no known words, so there is nothing to draw; trace another text")
     name = lstm or (trace.lstms[-1] if trace.lstms else None)
-    panels = 2 + (len(PANELS) + 1 if name else 0)
+    heights = [2.2, 2.2, *([1.3] * len(PANELS) if name else []), *([1.8] if name else [])]  # inches
     shown = len(trace.tokens[trace.first :][-WORDS:])
-    figure = Figure(figsize=(max(7, 2.2 + 0.3 * shown), 2 * panels), layout="constrained")
-    axes = figure.subplots(panels, 1)
+    figure = Figure(figsize=(max(7, 2.2 + 0.3 * shown), sum(heights)), layout="constrained")
+    axes = figure.subplots(len(heights), 1, height_ratios=heights)
     draw_words(axes[0], axes[1], trace)
     if name:
         draw_lstm(figure, axes[2:], trace, name)
@@ -78,7 +78,7 @@ def draw_words(above: Any, below: Any, trace: Trace) -> None:
     above.bar(x, steps, color=np.where(steps > 0, RAISES, LOWERS), alpha=0.5, label="what the word adds")
     above.plot(x, trace["logit"][-len(x) :], "k.-", lw=1, label="logit after the word")
     name = trace.name.replace("$", r"\$")[:40]
-    above.set_title(f"{name}: {trace['probability'][-1]:.1%}", loc="left", fontsize=10)
+    above.set_title(f"probability of {name}: {trace['probability'][-1]:.1%}", loc="left", fontsize=10)
     above.legend(fontsize=7)
     found = {key: a[trace.first :][-WORDS:] for key, a in trace.attributions.items()}
     below.axhline(0, color="gray", lw=0.8)

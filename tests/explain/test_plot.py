@@ -16,7 +16,7 @@ def test_every_model_can_be_drawn(name):
     t = trace(make(name), TEXT)
     figure = plot_trace(t)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
-    assert titles[0].startswith("positive: ")
+    assert titles[0].startswith("probability of positive: ")
     assert any("forget gate" in title for title in titles) == bool(t.lstms)
     figure.canvas.draw()
 
