@@ -296,6 +296,13 @@ def test_the_command_look_prints_each_word_and_draws_the_plot(model_file, tmp_pa
     assert (tmp_path / "look.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_command_look_takes_a_text_without_known_words(model_file, capsys):
+    assert cli.main(["look", model_file, "zebra"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^zebra +unknown$", out, re.MULTILINE)
+    assert "nan" not in out
+
+
 def test_the_command_look_shows_untrained_weights_too(model_file, capsys):
     outputs = []
     for more in ([], ["--untrained"], ["--untrained"]):
