@@ -40,7 +40,7 @@ from minilstm.fast import Map, Plan, choose_plan
 from minilstm.layers.base import Layer
 from minilstm.losses import Loss
 from minilstm.optimizers import Optimizer
-from minilstm.runs.callbacks import CallbackList, History, Progress
+from minilstm.runs.callbacks import CallbackList, History, Progress, hides_bars
 from minilstm.runs.nonfinite import NotFiniteError, explain
 from minilstm.runs.run import Run
 from minilstm.tools.validate import check_positive
@@ -130,6 +130,7 @@ def fit(
     if validation_data is not None:
         held_out = take_validation(model.layers, model.shapes[-1], model.dtype, loss, validation_data)
     model.history = history = History()
+    model.metadata = model.metadata | data.padding
     params = {"epochs": epochs, "steps": math.ceil(len(data) / batch_size), "verbose": verbose}
     call = CallbackList(history, callbacks, Progress(verbose) if verbose else None, model, params)
     plan = choose_plan(model.layers, optimizer)
@@ -161,7 +162,7 @@ def fit(
 
 def take(model: Any, loss: Loss, x: Any, y: Any) -> tuple[Samples, Array]:
     """Take samples x and labels y from the user, and build the model for them if it is not built yet."""
-    data = Samples(model.layers, model.dtype, x)
+    data = Samples(model.layers, model.dtype, x, model.metadata)
     model.build(data.shape_in)
     return data, check_labels(model.shapes[-1], model.dtype, loss, y, len(data))
 
@@ -223,7 +224,7 @@ def predict(model: Any, x: Any, batch_size: int = 32, verbose: int = 1) -> Array
     ``verbose=1`` shows a bar where it takes longer than a second. For errors see :class:`minilstm.data.inputs.Samples`.
     """
     check_positive("predict", batch_size=batch_size)
-    data = Samples(model.layers, model.dtype, x)
+    data = Samples(model.layers, model.dtype, x, model.metadata)
     model.build(data.shape_in)
     if data.array is None and None in model.shapes[-1]:
         remedy = "make x one array with pad_sequences, or end the model with an LSTM without return_sequences"
@@ -253,7 +254,7 @@ def score(plan: Plan, loss: Loss, data: Samples, y: Array, batch_size: int, verb
 
 def outputs(plan: Plan, data: Samples, batch_size: int, title: str, verbose: int) -> Iterator[tuple[Array, Array]]:
     """Yield row numbers (B,) and the model's outputs for them (B, K), a batch at a time, shortest first."""
-    bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=None if verbose else True)
+    bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=hides_bars(verbose))
     with plan.workers() as parallel_map, bar:
         for rows in batches(data.lengths, int(batch_size)):
             parts = shards(data.lengths, rows)
