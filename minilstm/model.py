@@ -19,6 +19,7 @@ from minilstm.layers.base import Layer
 from minilstm.losses import Loss, get_loss
 from minilstm.optimizers import Optimizer, get_optimizer
 from minilstm.runs.callbacks import History
+from minilstm.tools import report
 from minilstm.tools.validate import check_dtype, check_metrics, check_weights, make_rng
 
 
@@ -168,6 +169,4 @@ class Sequential:
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print each layer with its output shape and the number of its parameters."""
-        from minilstm.runs import saving
-
-        saving.summary(self, print_fn)
+        report.summary(self, print_fn)
