@@ -21,7 +21,7 @@ import numpy as np
 
 from minilstm.gradcheck import check_layer
 from minilstm.layers.base import Layer
-from minilstm.tools import architectures, commands, museum
+from minilstm.tools import architectures, commands, museum, startup
 from minilstm.tools.gradcases import check_all
 from minilstm.tools.report import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Report
 from minilstm.tools.validate import check_number
@@ -97,6 +97,7 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    startup.listen()
     options, rest = make_parser().parse_known_args(arguments)
     if rest and (options.command != "predict" or any(word.startswith("-") for word in rest)):
         options.wrong(f"unrecognized arguments: {' '.join(rest)}")
@@ -112,13 +113,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, SystemError) as error:
         if not is_interrupt(error):
             raise
-        print(f"minilstm {options.command}: interrupted", file=sys.stderr)
+        note = f"; {error}" if isinstance(error, KeyboardInterrupt) and str(error) else ""
+        print(f"minilstm {options.command}: interrupted{note}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, MemoryError, ModuleNotFoundError) as error:
-        print(f"minilstm {options.command}: {error}", file=sys.stderr)
+        print(f"minilstm {options.command}: {str(error) or 'not enough memory'}", file=sys.stderr)
         return 1
     return code
 
@@ -169,7 +171,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("learning-rate", number(float, 1e-12), "RMSprop learning rate")
 
     train.add_argument("--checkpoint", metavar="FILE", help="checkpoint file for resuming")
-    train.add_argument("--resume", action="store_true", help="go on with the run in --checkpoint, if there is one")
+    add("save-every", number(int, 1), "batches between two saves of --checkpoint", commands.SAVE)
+    train.add_argument("--resume", action="store_true", help="resume the run in --checkpoint, if there is one")
 
     evaluate = command(commands.evaluate, "evaluate a model on labelled texts", EVALUATE)
     evaluate.add_argument("model", metavar="MODEL", help="a file that train saved")
