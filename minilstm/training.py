@@ -31,16 +31,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from minilstm.arrays import Array, Arrays, Lengths, Rng
+from minilstm.data.bars import progress_bar
 from minilstm.data.batching import batches, shards
 from minilstm.data.inputs import Samples, check_labels, split_off, take_validation
 from minilstm.fast import Map, Plan, choose_plan
 from minilstm.layers.base import Layer
 from minilstm.losses import Loss
 from minilstm.optimizers import Optimizer
-from minilstm.runs.callbacks import CallbackList, History, Progress, hides_bars
+from minilstm.runs.callbacks import CallbackList, History, Progress
 from minilstm.runs.nonfinite import NotFiniteError, explain
 from minilstm.runs.run import Run
 from minilstm.tools.validate import check_positive
@@ -254,7 +254,7 @@ def score(plan: Plan, loss: Loss, data: Samples, y: Array, batch_size: int, verb
 
 def outputs(plan: Plan, data: Samples, batch_size: int, title: str, verbose: int) -> Iterator[tuple[Array, Array]]:
     """Yield row numbers (B,) and the model's outputs for them (B, K), a batch at a time, shortest first."""
-    bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=hides_bars(verbose))
+    bar = progress_bar(bool(verbose), total=len(data), desc=title, unit=" reviews", delay=1)
     with plan.workers() as parallel_map, bar:
         for rows in batches(data.lengths, int(batch_size)):
             parts = shards(data.lengths, rows)

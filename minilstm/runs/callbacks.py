@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 import time
 from typing import Any, Self
 
 import numpy as np
-from tqdm import tqdm
 
 from minilstm.arrays import Array
+from minilstm.data.bars import progress_bar
 from minilstm.tools.validate import check_choice, check_number
 
 Logs = dict[str, float]
@@ -259,7 +258,7 @@ class Progress(Callback, contextlib.AbstractContextManager["Progress"]):
 
     def __init__(self, verbose: int) -> None:
         self.verbose = verbose
-        self.bar = tqdm(disable=True)
+        self.bar = progress_bar(False)
 
     def __exit__(self, *error: object) -> None:
         """Remove the bar after an error."""
@@ -268,12 +267,11 @@ class Progress(Callback, contextlib.AbstractContextManager["Progress"]):
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Draw the bar."""
         self.start = time.perf_counter()
-        self.bar = tqdm(
+        self.bar = progress_bar(
+            self.verbose == 1,
             desc=f"epoch {epoch + 1}/{self.params['epochs']}",
             total=self.params["steps"],
             bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",  # within 80 columns
-            leave=False,
-            disable=hides_bars(self.verbose == 1),
         )
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -287,13 +285,6 @@ class Progress(Callback, contextlib.AbstractContextManager["Progress"]):
         numbers = "  ".join(f"{name} {number}" for name, number in _readable(logs).items())
         seconds = time.perf_counter() - self.start
         say(f"epoch {epoch + 1}/{self.params['epochs']}  {seconds:5.1f} s  {numbers}")
-
-
-def hides_bars(verbose: int) -> bool:
-    """Whether bars are not drawn: not wanted, or stderr is not a terminal; it may be None or any other object."""
-    with contextlib.suppress(AttributeError, ValueError):
-        return not (verbose and sys.stderr.isatty())
-    return True
 
 
 def say(text: str, file: Any = None) -> None:

@@ -183,7 +183,7 @@ def test_a_terminal_gets_a_bar_with_time_left_loss_and_accuracy(monkeypatch):
 
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr("minilstm.runs.callbacks.tqdm", functools.partial(tqdm, mininterval=0))
+    monkeypatch.setattr("minilstm.data.bars.tqdm", functools.partial(tqdm, mininterval=0))
     model().fit(X, Y, batch_size=1, epochs=1, verbose=1)
     assert "epoch 1/1" in screen.getvalue()
     assert "loss=" in screen.getvalue()
@@ -198,7 +198,7 @@ class Terminal(io.StringIO):
 
 def test_the_bar_shows_the_accuracy_whole_within_80_columns(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
-    monkeypatch.setattr("minilstm.runs.callbacks.tqdm", functools.partial(tqdm, mininterval=0, ncols=80))
+    monkeypatch.setattr("minilstm.data.bars.tqdm", functools.partial(tqdm, mininterval=0, ncols=80))
     x = np.tile(X, (60, 1))  # 1,200 batches, as of 38,400 reviews
     model().fit(x, np.tile(Y, 60), batch_size=1, epochs=1, verbose=1)
     bars = sys.stderr.getvalue().split("\r")
@@ -218,7 +218,7 @@ def closed():
 @pytest.mark.parametrize("stream", [None, types.SimpleNamespace(write=len), closed()], ids=["None", "bare", "closed"])
 def test_training_and_prediction_need_no_stderr(monkeypatch, stream):
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr("minilstm.training.tqdm", functools.partial(tqdm, mininterval=0))
+    monkeypatch.setattr("minilstm.data.bars.tqdm", functools.partial(tqdm, mininterval=0))
     m = model()
     m.fit(X, Y, epochs=1, validation_data=(X, Y))
     assert m.predict(X).shape == (20, 1)
