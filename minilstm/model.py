@@ -35,7 +35,7 @@ class Sequential:
         layers: the layers added so far.
         stop_training: a callback sets it to end ``fit`` after the epoch.
         tokenizer: what turns texts into this model's token ids, to be saved along with it; None unless you set it.
-        metadata: facts to be saved along, such as labels; what JSON holds, by name.
+        metadata: facts to be saved along, such as labels; what JSON holds, by name. ``fit`` adds "padded_to".
 
     Raises:
         ValueError: another dtype, or a layer that does not fit the one before it.
