@@ -21,7 +21,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from minilstm.arrays import Array, Arrays
-from minilstm.tools.hints import Hinted
+from minilstm.keras.arguments import Hinted
 from minilstm.tools.validate import alias, by_name, check_gradients, check_settings
 
 

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from minilstm.data.paths import locked, unwritable
+
 COMPRESSED: dict[re.Pattern[bytes], Callable[[IO[bytes]], Any]] = {
     re.compile(rb"\x1f\x8b"): gzip.open,
     re.compile(rb"BZh[1-9]1AY&SY"): bz2.open,
@@ -97,11 +99,17 @@ def unix_lines(text: str) -> str:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Replace the file at ``path`` by one with these bytes, in one step, or raise an OSError and leave it as it was."""
+    """Replace the file at ``path`` by one with these bytes, or raise an OSError and leave it as it is.
+
+    What killed processes left in its folder while they did the same is removed.
+    """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".minilstm-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
+    with unwritable(path), locked(temporary, wait=True) as lockable:
+        for left in target.parent.glob(".minilstm-*.tmp") if lockable else ():
+            with contextlib.suppress(OSError), locked(left):
+                pass  # nobody holds it any more; leaving the block removes it
+        with temporary.open("wb") as file:
             if target.exists():
                 target.open("r+b").close()  # raises if the file is write-protected
                 temporary.chmod(target.stat().st_mode)
@@ -109,10 +117,7 @@ def replace_file(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-    with contextlib.suppress(OSError):  # not every system can; the replacement may then wait for its next sync
+    with contextlib.suppress(OSError):  # not every system can; the move into place may then wait for its next sync
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

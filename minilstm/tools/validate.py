@@ -71,11 +71,7 @@ def check_number(symbol: str, number: Any, low: float = 0.0, high: float = math.
 
 
 def make_rng(seed: int | None) -> np.random.Generator:
-    """Make a generator of random numbers from a seed of the user's.
-
-    Raises:
-        ValueError: ``seed`` is neither an integer of at least 0 nor None.
-    """
+    """Make a generator of random numbers; raise a ValueError unless ``seed`` is an integer of at least 0, or None."""
     if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
         raise ValueError(f"seed is {seed!r}, expected an integer of at least 0, or None for chance")
     return np.random.default_rng(seed)
@@ -89,11 +85,9 @@ def check_rng(rng: Any) -> np.random.Generator:
 
 
 def by_name(symbol: str, value: Any, table: Mapping[str, Callable[[], T]], kind: type[T]) -> T:
-    """Make what ``value`` names in ``table``, whatever its case; an object of the right kind passes through.
+    """Make what ``value`` names in ``table``, whatever its case; an object of ``kind`` passes through.
 
-    Raises:
-        ValueError: there is none of that name; the message lists those there are.
-        TypeError: neither a name nor such an object.
+    A ValueError lists the names there are; a TypeError is for what is neither a name nor such an object.
     """
     if isinstance(value, kind):
         return value
