@@ -100,6 +100,7 @@ def train(options: Namespace) -> int:
             note = "nothing was saved; with --checkpoint FILE, a run that was interrupted can be resumed"
             raise KeyboardInterrupt("" if options.checkpoint else note) from error
         callbacks[0].on_train_end()
+        note_training(model, options, len(texts))
         save_or_rescue(model, out)
         raise KeyboardInterrupt(f"the training had ended, and the model was saved as {out}") from error
     p = probabilities(model, x_held)  # (N, K)
