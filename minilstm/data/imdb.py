@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minilstm.data.bars import progress_bar
-from minilstm.data.files import DAMAGED, decompressed, replace_file
+from minilstm.data.files import replace_file
+from minilstm.data.reading import DAMAGED, decompressed
 from minilstm.tools.validate import check_number, make_rng
 
 IntArray = NDArray[np.int64]
@@ -300,7 +301,7 @@ class _Stream:
 
 
 def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the files of the corpus, in one pass."""
+    """Yield name and content of the files that matter, in one pass."""
     size = archive.stat().st_size
     progress = progress_bar(True, total=size, desc=f"reading {archive.name}", unit="B", unit_scale=True)
     try:
