@@ -16,7 +16,7 @@ Where the loss or a gradient is not finite, the step is not made; :mod:`minilstm
 as it is written, or its twin in ``fast/``, which computes the same faster.
 
 **Shards.** The rows of a batch do not meet before their gradients are added up. So a batch is processed in shards of
-16 rows or more, which threads can share, and the gradients of the shards are summed.
+16 rows or more, or fewer very long ones, which threads can share, and the gradients of the shards are summed.
 
 The loss and accuracy shown during training are means over the steps of the epoch: taken while the weights still moved,
 and with dropout on; ``val_loss`` and ``val_accuracy`` are taken at its end, without. ``grad_norm`` is the mean length
