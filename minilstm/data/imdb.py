@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from minilstm.data.files import DAMAGED, decompressed, replace_file
+from minilstm.data.files import replace_file
+from minilstm.data.reading import DAMAGED, decompressed
 from minilstm.tools.validate import check_number, make_rng
 
 IntArray = NDArray[np.int64]
@@ -269,7 +270,7 @@ def _wanted(name: str) -> bool:
 
 
 def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the files of the corpus."""
+    """Yield name and content of the files that matter."""
     for file in tqdm(_wanted_files(folder), desc=f"reading {folder.name}", unit=" files", leave=False, disable=None):
         if file.stat().st_size > LARGEST:
             raise ValueError(f"{file} has {file.stat().st_size} bytes, too many for a review: {_by_hand()}")
@@ -300,7 +301,7 @@ class _Stream:
 
 
 def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the files of the corpus, in one pass."""
+    """Yield name and content of the files that matter, in one pass."""
     size = archive.stat().st_size
     progress = tqdm(total=size, desc=f"reading {archive.name}", unit="B", unit_scale=True, leave=False, disable=None)
     try:

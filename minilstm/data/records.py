@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from minilstm.data.files import lines, unix_lines
 from minilstm.data.labels import shorten
+from minilstm.data.reading import lines, unix_lines
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST_FIELD = 2**31 - 1  # characters; Python's own limit for a field of a table is 131,072
