@@ -2,6 +2,9 @@
 
 Results are printed to stdout, notes and progress bars to stderr. A file that cannot be used raises a ValueError or
 OSError, which ``main`` reports. ``options.wrong`` reports options that do not fit each other, and ends the program.
+
+A classifier is a model with a tokenizer and the metadata "labels", one for each output, and "maxlen", the number of
+words that it reads of a text, the last ones.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import re
 import shlex
 import sys
 import textwrap
+import unicodedata
 import warnings
 from argparse import Namespace
 from collections import Counter
@@ -31,14 +35,13 @@ from minilstm.data.files import replace_file
 from minilstm.data.labels import hold_out, shorten, sort_labels
 from minilstm.data.own import FORMATS, load_own
 from minilstm.data.records import Row
-from minilstm.data.text import Tokenizer
+from minilstm.data.text import Tokenizer, pad_sequences
 from minilstm.fast import textbook
 from minilstm.model import Sequential
 from minilstm.runs import saving
 from minilstm.runs.callbacks import Callback, EarlyStopping
 from minilstm.runs.checkpoint import ModelCheckpoint
 from minilstm.tools.architectures import make_classifier
-from minilstm.tools.classifier import BATCH, encode, load_classifier, print_json, print_table, printable, probabilities
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "imdb": {"epochs": 8, "vocab_size": 5000, "maxlen": 300, "dropout": 0.5, "learning_rate": 0.002},
@@ -47,6 +50,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """Default settings for each kind of data. Data of one's own may have few texts, so few steps per epoch."""
 
+BATCH = 128  # texts in a batch of predictions
 SAVE = 50  # batches between two saves of --checkpoint
 
 
@@ -90,9 +94,10 @@ def train(options: Namespace) -> int:
     p = probabilities(model, x_held)  # (N, K)
     most = np.bincount(y[held_out]).max() / len(held_texts)
     accuracy = float(np.mean(p.argmax(axis=1) == y[held_out]))
-    facts: dict[str, Any] = {"data": Path(options.data).name, "texts": len(texts), "validation_accuracy": accuracy}
-    facts |= {key: getattr(options, key) for key in (*SETTINGS["own"], "batch_size", "seed")}
-    model.metadata["training"] = facts
+    facts = {"data": Path(options.data).name, "texts": len(texts), "validation_accuracy": accuracy}
+    model.metadata["training"] = facts | {
+        key: getattr(options, key) for key in (*SETTINGS["own"], "batch_size", "seed")
+    }
     model.save(out)
     print(f"\naccuracy {accuracy:.4f} on the texts held out for validation; the most frequent label alone: {most:.4f}")
     print(f"saved as {out}; next:\n  python -m minilstm predict {shlex.quote(str(out))} 'a text to classify'")
@@ -178,8 +183,9 @@ def inspect(options: Namespace) -> int:
     return 0
 
 
-def download(_: Namespace) -> int:
+def download(options: Namespace) -> int:
     """Download the IMDB reviews, unless they are in the cache, and print their path."""
+    del options
     print(download_imdb())
     return 0
 
@@ -273,6 +279,43 @@ def note_unread(command: str, x: Sequence[Any], texts: str) -> None:
         print(f"minilstm {command}: {note}; Chinese, Japanese or Thai texts need spaces between words", file=sys.stderr)
 
 
+def load_classifier(path: str) -> tuple[Sequential, list[str]]:
+    """Load a model that ``train`` saved, or a similar one, and its labels."""
+    model = Sequential.load(path)
+    labels: Any = model.metadata.get("labels")
+    maxlen = model.metadata.get("maxlen")
+    named = isinstance(labels, list) and len(labels) >= 2 and all(isinstance(label, str) for label in labels)
+    if not named or not isinstance(maxlen, int) or maxlen < 1 or model.tokenizer is None:
+        raise ValueError(
+            f"{path} holds a model but lacks a tokenizer or metadata such as {{'labels': ['no', 'yes'], "
+            "'maxlen': 300}; expected a model as 'train' saves it"
+        )
+    shape, K = model.shapes[-1:], len(labels)
+    if shape == [(1,)] and getattr(model.layers[-1], "activation", None) == "softmax":
+        raise ValueError(f'{path}: Dense(1, "softmax") gives 1.0 for every text; retrain it with Dense(1, "sigmoid")')
+    if shape != [(K,)] and not (K == 2 and shape == [(1,)]):
+        raise ValueError(f"{path}: the output of the model has shape {shape}, which does not fit {K} labels")
+    return model, labels
+
+
+def encode(model: Sequential, texts: Sequence[str]) -> Any:
+    """Turn N texts into the ids of their last known words; pad them if the model needs a fixed length."""
+    assert model.tokenizer is not None
+    maxlen = model.metadata["maxlen"]
+    ids = [sequence[-maxlen:] for sequence in model.tokenizer.texts_to_sequences(texts)]
+    return ids if model.shapes[0] == (None,) else pad_sequences(ids, maxlen)  # (N, maxlen)
+
+
+def probabilities(model: Sequential, x: Any) -> Array:
+    """Compute the probability of each label, (N, K), for texts as ``encode`` gives them."""
+    p = model.predict(x, batch_size=BATCH).astype(np.float64)  # (N, K) or (N, 1)
+    if p.shape[1] == 1:
+        p = np.hstack([1 - p, p])  # (N, 2)
+    if not (p.min() >= 0 and np.abs(p.sum(axis=1) - 1).max() < 1e-3):  # both are false for NaN
+        raise ValueError("the model's outputs are not probabilities; retrain it with a smaller --learning-rate")
+    return p
+
+
 def batches_of_texts(options: Namespace) -> Iterator[list[str]]:
     """Yield the texts to classify: from the arguments, from a file, or from standard input, one on each line."""
     if options.text:
@@ -300,3 +343,25 @@ def write_answers(path: Path, labels: list[str], answers: list[dict[str, Any]]) 
         table.writerow(["text", "label", "probability", *(f"p({label})" for label in labels)])
         table.writerows([*list(answer.values())[:3], *answer["probabilities"].values()] for answer in answers)
     replace_file(path, out.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def print_json(thing: dict[str, Any]) -> None:
+    """Print an object on a line, with escapes if the terminal cannot show a character, or would obey it."""
+    utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    text = json.dumps(thing, ensure_ascii=False)
+    print(text if utf8 and text.isprintable() else json.dumps(thing), flush=True)
+
+
+def printable(text: str) -> str:
+    """Escape what is not printable, so that a label out of a file cannot send commands to the terminal."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of cells in aligned columns; Chinese, Japanese and Korean characters are two columns wide."""
+    rows = [list(map(printable, row)) for row in rows]
+    sizes = [[len(cell) + sum(unicodedata.east_asian_width(c) in "WF" for c in cell) for cell in row] for row in rows]
+    widths = [max(column) for column in zip(*sizes, strict=True)]
+    for row, size in zip(rows, sizes, strict=True):
+        cells = (cell + " " * (width - n) for cell, width, n in zip(row, widths, size, strict=True))
+        print("  ".join(cells).rstrip())
