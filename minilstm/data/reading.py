@@ -65,7 +65,7 @@ def decode(path: str, data: bytes, encoding: str = "utf-8") -> str:
     """
     try:
         text = data.decode("utf-8-sig" if re.fullmatch("utf[-_]?8", encoding.lower()) else encoding)
-    except LookupError as error:
+    except (LookupError, UnicodeEncodeError) as error:
         raise ValueError(f"encoding {encoding!r} is unknown; try 'utf-8', 'cp1252' or 'utf-16'") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1  # in what follows the byte order mark

@@ -116,5 +116,8 @@ class FastBidirectional(Twin):
 
     def backward(self, dy: Array, cache: Any) -> tuple[Any, Arrays]:
         """Compute dx and the gradients of both LSTMs' parameters."""
+        *rest, H = cache.f.shape
+        width = 2 * H if self.layer.merge_mode == "concat" else H
+        bidirectional.check_arrays("Bidirectional", cache.f.dtype, dy=(dy, (*rest, width)))
         dx, grads_f, grads_r = bidirectional.bidirectional_backward(dy, cache, *self.runners, self.layer.merge_mode)
         return dx, bidirectional.both(grads_f, grads_r)

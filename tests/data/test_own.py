@@ -379,8 +379,9 @@ def test_arguments_of_another_type_are_refused_by_name(write):
     for delimiter in ("", ";;", '"', "\n"):
         with pytest.raises(ValueError, match="delimiter must be a single character or 'tab', got "):
             load_own(file, delimiter=delimiter)
-    with pytest.raises(ValueError, match="encoding 'utf-88' is unknown; try 'utf-8'"):
-        load_own(file, encoding="utf-88")
+    for encoding in ("utf-88", "\ud800"):
+        with pytest.raises(ValueError, match=r"encoding '.*' is unknown; try 'utf-8'"):
+            load_own(file, encoding=encoding)
 
 
 def test_columns_are_not_chosen_for_a_folder_which_has_none(write, tmp_path):
