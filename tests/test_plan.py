@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -386,6 +387,25 @@ def test_ctrl_c_is_a_keyboard_interrupt_on_one_thread_too_and_leaves_a_model_tha
     model.save(tmp_path / "model.safetensors")
     same = Sequential.load(tmp_path / "model.safetensors")
     assert np.array_equal(same.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_memory_of_an_earlier_step_is_used_again_once_no_array_refers_to_it():
+    from minilstm.fast.threads import memory
+
+    def steps():
+        first = memory(10, np.dtype("float32"))
+        address, view = first.ctypes.data, first[2:4]
+        del first
+        second = memory(10, np.dtype("float32"))
+        assert not np.shares_memory(second, view)
+        del view
+        third = memory(5, np.dtype("float64"))
+        assert third.shape == (5,)
+        assert third.ctypes.data == address
+        return memory(0, np.dtype("float64")).shape
+
+    with ThreadPoolExecutor(1) as pool:  # each thread has its own
+        assert pool.submit(steps).result() == (0,)
 
 
 @pytest.mark.slow

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401 - the BLAS of np.dot in a kernel, loaded now so that the next lines find it
 from threadpoolctl import ThreadpoolController
 
-BLAS = ThreadpoolController().select(user_api="blas")  # of NumPy, and that of the kernels, which were loaded before
+from minilstm.arrays import Array
+
+BLAS = ThreadpoolController().select(user_api="blas")  # of NumPy, and of the kernels
 LOCK = threading.Lock()
+mine = threading.local()  # the blocks of memory that each thread has used so far
 running: list[Any] = []  # an entry for each call that runs now, the limit of BLAS that the first has set
 
 
@@ -31,8 +36,8 @@ def threads() -> Iterator[Callable[..., Iterable[Any]]]:
     count = os.environ.get("MINILSTM_THREADS", str(cores))
     if not count.isdecimal() or count == "0":
         raise ValueError(f"MINILSTM_THREADS is {count!r}, expected an integer of at least 1")
-    # Once glibc was given back an array of 32 MB, it keeps up to 64 MB of freed memory, where each step finds its own
-    # again; otherwise the system takes a tenth of the time of fit or more. Untouched, the array takes no memory itself.
+    # Once an array of 32 MB, here an untouched one, was freed, glibc keeps up to 64 MB of freed memory for the next step;
+    # otherwise the system takes a tenth of the time of fit or more.
     np.empty((1 << 25) - (1 << 13), np.uint8)
     errors = np.geterr()
     with single_threaded_blas(), ThreadPoolExecutor(int(count), initializer=lambda: np.seterr(**errors)) as pool:
@@ -51,3 +56,15 @@ def single_threaded_blas() -> Iterator[None]:
             limit = running.pop()
             if not running:
                 limit.restore_original_limits()
+
+
+def memory(count: int, dtype: np.dtype[Any]) -> Array:
+    """Return memory for ``count`` numbers, the thread's own of an earlier step if no array refers to it any more.
+
+    New memory costs time: the operating system has to clear every page of it. The blocks go with the thread.
+    """
+    blocks, size = mine.__dict__.setdefault("blocks", []), count * dtype.itemsize
+    free = [n for n in range(len(blocks)) if sys.getrefcount(blocks[n]) == 2]  # the list's, and that of the call
+    block = blocks.pop(free[0]) if free else np.empty(0, np.uint8)
+    blocks.append(block if block.nbytes >= size else np.empty(size, np.uint8))
+    return blocks[-1][:size].view(dtype)
