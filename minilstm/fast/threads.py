@@ -36,7 +36,7 @@ def threads() -> Iterator[Callable[..., Iterable[Any]]]:
     count = os.environ.get("MINILSTM_THREADS", str(cores))
     if not count.isdecimal() or count == "0":
         raise ValueError(f"MINILSTM_THREADS is {count!r}, expected an integer of at least 1")
-    # Once an array of 32 MB, here an untouched one, was freed, glibc keeps up to 64 MB of freed memory for the next step;
+    # Once an array of 32 MB, here an untouched one, was freed, glibc keeps up to 64 MB of freed memory for later steps;
     # otherwise the system takes a tenth of the time of fit or more.
     np.empty((1 << 25) - (1 << 13), np.uint8)
     errors = np.geterr()
