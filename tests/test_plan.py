@@ -285,13 +285,18 @@ def test_blas_gets_its_threads_back_when_the_last_of_the_calls_that_overlap_has_
 
     first, second = contextlib.ExitStack(), contextlib.ExitStack()
     assert blas_threads() == {2}
-    first.enter_context(threads())
-    assert blas_threads() == {1}
-    second.enter_context(threads())
-    first.close()
-    assert blas_threads() == {1}
-    second.close()
-    assert blas_threads() == {2}
+    with ThreadPoolExecutor(1) as other:
+        first.enter_context(threads())
+        assert blas_threads() == {1}
+        other.submit(second.enter_context, threads()).result()
+        first.close()
+        assert blas_threads() == {1}
+        other.submit(second.close).result()
+        assert blas_threads() == {2}
+        other.submit(first.enter_context, threads()).result()
+        assert blas_threads() == {1}
+        other.submit(first.close).result()
+        assert blas_threads() == {2}
 
 
 def test_fits_in_several_threads_end_with_the_weights_of_each_alone_and_leave_blas_as_it_was(rng, two_blas_threads):

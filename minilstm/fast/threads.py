@@ -19,7 +19,7 @@ from minilstm.arrays import Array
 BLAS = ThreadpoolController().select(user_api="blas")  # of NumPy, and of the kernels
 LOCK = threading.Lock()
 mine = threading.local()  # the blocks of memory that each thread has used so far
-running: list[Any] = []  # an entry for each call that runs now, the limit of BLAS that the first has set
+running: list[list[int]] = []  # for each call that runs now, the threads of BLAS that the first has found
 
 
 @contextlib.contextmanager
@@ -48,21 +48,28 @@ def threads() -> Iterator[Callable[..., Iterable[Any]]]:
 def single_threaded_blas() -> Iterator[None]:
     """Let BLAS start no threads of its own; the last of all calls that run at once restores what the first found."""
     with LOCK:
-        running.append(running[0] if running else BLAS.limit(limits=1))
+        running.append(running[0] if running else [library.num_threads for library in BLAS.lib_controllers])
+        set_blas_threads([1] * len(running[0]))
     try:
         yield
     finally:
         with LOCK:
-            limit = running.pop()
+            found = running.pop()
             if not running:
-                limit.restore_original_limits()
+                set_blas_threads(found)
+
+
+def set_blas_threads(counts: list[int]) -> None:
+    """Set them from any thread; threadpoolctl 3.8 otherwise ignores all threads but the first that ever set them."""
+    for library, count in zip(BLAS.lib_controllers, counts, strict=True):
+        release = getattr(library, "clear_controlling_thread", dict)
+        release(force=True)
+        library.set_num_threads(count)
+        release(force=True)
 
 
 def memory(count: int, dtype: np.dtype[Any]) -> Array:
-    """Return memory for ``count`` numbers, the thread's own of an earlier step if no array refers to it any more.
-
-    New memory costs time: the operating system has to clear every page of it. The blocks go with the thread.
-    """
+    """Return memory for ``count`` numbers, which the system need not clear if the thread has some that nothing uses."""
     blocks, size = mine.__dict__.setdefault("blocks", []), count * dtype.itemsize
     free = [n for n in range(len(blocks)) if sys.getrefcount(blocks[n]) == 2]  # the list's, and that of the call
     block = blocks.pop(free[0]) if free else np.empty(0, np.uint8)
