@@ -212,12 +212,8 @@ def add_data(parser: Parser) -> None:
     """Add the options that select the texts."""
     parser.add_argument("data", metavar="DATA", help="imdb, builtin, or your own file or folder")
     add_format(parser)
-    parser.add_argument(
-        "--label-column", default="label", metavar="NAME", help="column with the labels (default: label)"
-    )
-    parser.add_argument(
-        "--reviews", type=number(int, 4), metavar="N", help="number of reviews of imdb or builtin (default: 5000)"
-    )
+    parser.add_argument("--label-column", default="label", metavar="NAME", help="column of labels (default: label)")
+    parser.add_argument("--reviews", type=number(int, 4), metavar="N", help="of imdb or builtin (default: 5000)")
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="random seed (default: 0)")
 
 
@@ -225,9 +221,7 @@ def add_format(parser: Parser) -> None:
     """Add the options that describe the file format."""
     parser.add_argument("--text-column", default="text", metavar="NAME", help="column with the texts (default: text)")
     parser.add_argument("--delimiter", metavar="CHAR", help="column separator, such as ';' or tab (default: detect)")
-    parser.add_argument(
-        "--encoding", default="utf-8", metavar="NAME", help="encoding of the file, such as cp1252 (default: utf-8)"
-    )
+    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="such as cp1252 (default: utf-8)")
 
 
 def number(kind: type[int] | type[float], low: float, high: float = 1e9) -> Callable[[str], float]:

@@ -99,9 +99,12 @@ def by_name(symbol: str, value: Any, table: Mapping[str, Callable[[], T]], kind:
 
 def as_float64(symbol: str, x: Any) -> Array:
     """Make a float64 array; raise a TypeError where there is something other than numbers, or a mask."""
-    if isinstance(x, UNSUPPORTED) or (a := np.asarray(x)).dtype.kind not in "fiub":
-        kind = type(x).__name__
-        raise TypeError(f"{symbol} must be an array of numbers, got a {kind} of {getattr(x, 'dtype', 'other things')}")
+    try:
+        a = np.asarray(x)
+    except (ValueError, np.ma.MAError) as error:
+        raise TypeError(f"{symbol} must be an array of numbers: {error}") from error
+    if isinstance(x, UNSUPPORTED) or a.dtype.kind not in "fiub":
+        raise TypeError(f"{symbol} must be an array of numbers, got a {type(x).__name__} of {a.dtype}")
     return a.astype(np.float64)
 
 
@@ -133,10 +136,9 @@ def check_features(shape_in: Any) -> int:
 def check_flat(shape_in: Any) -> tuple[int, int]:
     """Return T and D of a sample (T, D); raise a ValueError where one of them is not known."""
     if len(shape_in) != 2 or None in shape_in:
-        raise ValueError(
-            f"Flatten: a sample has shape {shape_in}, expected (T, D) with both known. Give Embedding an input_length "
-            "(no mask_zero) and pad texts to it with pad_sequences; or use GlobalMaxPooling1D, which takes any length"
-        )
+        remedy = "Give Embedding an input_length (no mask_zero) and pad texts to it with pad_sequences"
+        other = "or use GlobalMaxPooling1D, which takes any length"
+        raise ValueError(f"Flatten: a sample has shape {shape_in}, expected (T, D) with both known. {remedy}; {other}")
     return shape_in[0], shape_in[1]
 
 
