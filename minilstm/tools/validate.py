@@ -85,10 +85,7 @@ def check_rng(rng: Any) -> np.random.Generator:
 
 
 def by_name(symbol: str, value: Any, table: Mapping[str, Callable[[], T]], kind: type[T]) -> T:
-    """Make what ``value`` names in ``table``, whatever its case; an object of ``kind`` passes through.
-
-    A ValueError lists the names there are; a TypeError is for what is neither a name nor such an object.
-    """
+    """Make what ``value`` names in ``table``, whatever its case; an object of ``kind`` passes through."""
     if isinstance(value, kind):
         return value
     if not isinstance(value, str):
@@ -108,10 +105,10 @@ def as_float64(symbol: str, x: Any) -> Array:
     return a.astype(np.float64)
 
 
-def check_layer_and_array(layer: Any, kind: type[Any], x: Any) -> None:
-    """Raise a TypeError unless ``layer`` is of ``kind`` and x an array."""
-    if not isinstance(layer, kind) or not isinstance(x, np.ndarray):
-        raise TypeError(f"check_layer takes a Layer and an array, got {layer!r} and a {type(x).__name__}")
+def check_kind(symbol: str, value: Any, kind: type[Any]) -> None:
+    """Raise a TypeError unless ``value`` is of ``kind``."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{symbol} must be a {kind.__name__}, got {value!r:.60}")
 
 
 def check_steps(who: str, shape_in: Any) -> tuple[int | None, int]:
