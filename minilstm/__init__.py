@@ -25,6 +25,8 @@ Around the lesson: ``data/`` turns texts into padded batches, ``runs/`` has call
 finds mistakes.
 """
 
+from minilstm.tools import startup as startup  # isort: split
+
 from minilstm import losses, optimizers
 from minilstm.data.text import Tokenizer, pad_sequences
 from minilstm.fast import textbook, use_numba

@@ -62,6 +62,7 @@ SUMMED = [
     "go_backwards",
     "backwards, then forwards",
     "all states, pooled",
+    "flattened",
 ]
 
 

@@ -18,6 +18,7 @@ from minilstm import (
     Dense,
     Dropout,
     Embedding,
+    Flatten,
     GlobalAveragePooling1D,
     Layer,
     Sequential,
@@ -42,6 +43,7 @@ BODIES = {
     "relu": [LSTM(5, "relu")],
     "sigmoid": [LSTM(H, "sigmoid", "linear")],
     "bidirectional, then one": [Bidirectional(LSTM(H, return_sequences=True)), LSTM(H)],
+    "flattened": [Bidirectional(LSTM(H, "sigmoid", return_sequences=True)), Flatten()],
     "mul": [Bidirectional(LSTM(H), "mul")],
     "all states, pooled": [Bidirectional(LSTM(H, "sigmoid", return_sequences=True), "sum"), GlobalAveragePooling1D()],
     "pooled": [LSTM(H, return_sequences=True), GlobalAveragePooling1D(), Dense(3, "tanh")],
@@ -75,7 +77,11 @@ def make(name, K=2, dtype="float32"):
         return finish(make_classifier(settings, K))
     body = copy.deepcopy(BODIES[name])
     last = Dense(1, "sigmoid") if K == 2 else Dense(K, "softmax")
-    return finish(Sequential([Embedding(V, D), *body, last], seed=0, dtype=dtype))
+    return finish(
+        Sequential(
+            [Embedding(V, D, input_length=MAXLEN if name == "flattened" else None), *body, last], seed=0, dtype=dtype
+        )
+    )
 
 
 MODELS = (*NAMES, *BODIES)

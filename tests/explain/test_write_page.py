@@ -72,7 +72,7 @@ def test_the_page_holds_the_layers_and_the_rounded_weights_of_the_reference(name
         assert np.array_equal(found[key], p)
         assert p == pytest.approx(model.params[key], rel=0 if float32 else 1e-3, abs=1e-7)
     assert [layer["class"] for layer in data["layers"]] == [type(layer).__name__ for layer in model.layers]
-    assert data["padded"] == (name == "cnn")
+    assert data["padded"] == (name in ("cnn", "flattened"))
     assert data["maxlen"] == 12
     trace(reference, TEXT)  # the reference can be traced
 
@@ -236,7 +236,7 @@ class Own(Layer):
             ValueError,
             "lstm has weights too large for float16; use float32=True",
         ),
-        (lambda m: m.add(Own()), TypeError, "Own is none of minilstm's own"),
+        (lambda m: m.add(Own()), TypeError, "Own is not one of minilstm's own"),
         (lambda m: m.tokenizer.index_word.pop(3), ValueError, "ids from 1 to their number"),
         (lambda m: setattr(m, "tokenizer", None), ValueError, "expected a Tokenizer"),
     ],
