@@ -5,7 +5,7 @@ this word alone determines the label. A model that is right for all reviews has 
 not give it the largest number is wrong there. The table says how often each one finds it, in which part of the text,
 and how often by chance, with untrained weights.
 
-Expect the table in experiments/README.md, after about 10 min.
+Expect the table in experiments/README.md, after about 20 min.
 """
 
 from __future__ import annotations

@@ -87,12 +87,14 @@ def test_where_the_steps_of_an_lstm_are_no_words_there_is_no_memory_of_words(nam
     assert list(trace(make(name), TEXT).attributions) == ["leave_one_out", "gradient_x_input", "integrated_gradients"]
 
 
-def test_the_memory_of_a_classic_lstm_is_the_account_weighed_by_what_each_unit_adds_to_the_logit():
-    model = make("lstm")
+@pytest.mark.parametrize(("name", "last"), [("lstm", -1), ("go_backwards", 0)])
+def test_the_memory_of_one_lstm_is_the_account_weighed_by_what_each_unit_adds_to_the_logit(name, last):
+    model = make(name)
     t = trace(model, TEXT)
     w = model.layers[-1].params["W"][:, 0].astype(float)  # (H,)
-    c, h = t["lstm.c"][-1], t["lstm.h"][-1]
+    c, h = t["lstm.c"][last], t["lstm.h"][last]
     assert t["memory"] == pytest.approx(t["lstm.account"] @ (w * h / c), rel=1e-10)
+    assert not np.allclose(t["memory"], t["memory"][::-1])
 
 
 def test_the_account_of_a_hand_worked_example():

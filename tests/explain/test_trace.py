@@ -37,12 +37,14 @@ from minilstm.training import forward
 (TEXTS, _), _ = load_builtin(40)
 TEXT = "The plot was not dull, but zebra I thought the music"  # shorter than MAXLEN
 V, D, H, MAXLEN = 90, 3, 2, 12
+PADDED = ("cnn", "padded", "flattened")  # models of texts of a fixed length
 BODIES = {
     "go_backwards": [LSTM(H, go_backwards=True)],
     "backwards, then forwards": [LSTM(H, return_sequences=True, go_backwards=True), LSTM(H, "sigmoid")],
     "relu": [LSTM(5, "relu")],
     "sigmoid": [LSTM(H, "sigmoid", "linear")],
     "bidirectional, then one": [Bidirectional(LSTM(H, return_sequences=True)), LSTM(H)],
+    "padded": [LSTM(H)],
     "flattened": [Bidirectional(LSTM(H, "sigmoid", return_sequences=True)), Flatten()],
     "mul": [Bidirectional(LSTM(H), "mul")],
     "all states, pooled": [Bidirectional(LSTM(H, "sigmoid", return_sequences=True), "sum"), GlobalAveragePooling1D()],
@@ -78,9 +80,7 @@ def make(name, K=2, dtype="float32"):
     body = copy.deepcopy(BODIES[name])
     last = Dense(1, "sigmoid") if K == 2 else Dense(K, "softmax")
     return finish(
-        Sequential(
-            [Embedding(V, D, input_length=MAXLEN if name == "flattened" else None), *body, last], seed=0, dtype=dtype
-        )
+        Sequential([Embedding(V, D, input_length=MAXLEN if name in PADDED else None), *body, last], seed=0, dtype=dtype)
     )
 
 

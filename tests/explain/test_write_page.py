@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_trace import MODELS, TEXT, TEXTS, D, V, finish, make
+from test_trace import MODELS, PADDED, TEXT, TEXTS, D, V, finish, make
 
 from minilstm import LSTM, Dense, Embedding, Layer, Sequential, Tokenizer
 from minilstm.explain import page as page_file
@@ -72,7 +72,7 @@ def test_the_page_holds_the_layers_and_the_rounded_weights_of_the_reference(name
         assert np.array_equal(found[key], p)
         assert p == pytest.approx(model.params[key], rel=0 if float32 else 1e-3, abs=1e-7)
     assert [layer["class"] for layer in data["layers"]] == [type(layer).__name__ for layer in model.layers]
-    assert data["padded"] == (name in ("cnn", "flattened"))
+    assert data["padded"] == (name in PADDED)
     assert data["maxlen"] == 12
     trace(reference, TEXT)  # the reference can be traced
 
