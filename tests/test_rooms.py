@@ -22,6 +22,7 @@ ROOMS = {  # what belongs to it, and what it may import besides itself
     "fast, in one word": (["fast/__init__.py"], []),
     "fast": (["fast/*.py"], ["ground floor", "arguments", "fast, in one word"]),
     "runs": (["runs/*.py"], ["upper floor", "ground floor", "data", "callbacks", "arguments"]),
+    "explain": (["explain/*.py"], ["upper floor", "ground floor", "data", "callbacks", "runs", "arguments"]),
     "tools": (["tools/*.py", "__main__.py", "__init__.py"], ["*"]),
 }
 LAZILY = {"upper floor": ["runs"], "fast, in one word": ["fast"], "data": ["fast"]}  # save and load; choosing a twin
@@ -31,6 +32,7 @@ BUDGETS = {  # all lines of Python, blank ones too
     "fast": (["fast", "fast, in one word"], 1400),
     "data": (["data"], 1800),
     "runs": (["runs", "callbacks"], 1200),
+    "explain": (["explain"], 1300),
     "tools": (["tools", "arguments"], 2000),
 }
 
