@@ -5,8 +5,7 @@
 // matrix of one row. So there is no padding to skip, and there are no lengths. The page does not train, so the backward
 // functions leave out dW, dU and db and keep what the screens show: the gradients at every step.
 //
-// Functions that may take long are generators. They yield after every run of the model, so that the page can stop after
-// some milliseconds and go on later; what they return is the result.
+// Functions that may take long are generators: they yield after every run of the model, so that the page can pause.
 "use strict";
 
 const zeros = (T, D) => ({ T, D, a: new Float64Array(T * D) });
@@ -16,22 +15,14 @@ const dot = (u, v) => {
   for (let j = 0; j < u.length; j++) sum += u[j] * v[j];
   return sum;
 };
-const total = (numbers) => {
-  let sum = 0;
-  for (const n of numbers) sum += n;
-  return sum;
-};
+const total = (numbers) => numbers.reduce((sum, n) => sum + n, 0);
 
 /** out += x W, for a row x (D,) and W (D, H) from the number `start` on; as x @ W in NumPy. Four rows of W at a time. */
 function addProduct(out, x, W, start = 0) {
-  const D = x.length;
-  const H = out.length;
+  const [D, H] = [x.length, out.length];
   let d = 0;
   for (; d + 4 <= D; d += 4) {
-    const p = x[d];
-    const q = x[d + 1];
-    const r = x[d + 2];
-    const s = x[d + 3];
+    const p = x[d], q = x[d + 1], r = x[d + 2], s = x[d + 3];
     for (let j = 0, k = start + d * H; j < H; j++, k++) {
       out[j] += p * W[k] + q * W[k + H] + (r * W[k + 2 * H] + s * W[k + 3 * H]);
     }
@@ -43,12 +34,8 @@ function addProduct(out, x, W, start = 0) {
 function addProductTransposed(out, dz, W, start = 0) {
   const H = dz.length;
   for (let d = 0; d < out.length; d++) {
-    let p = 0; // four sums, since each addition waits for the one before
-    let q = 0;
-    let r = 0;
-    let s = 0;
-    let j = 0;
-    let k = start + d * H;
+    let p = 0, q = 0, r = 0, s = 0; // four sums, since each addition waits for the one before
+    let j = 0, k = start + d * H;
     for (; j + 4 <= H; j += 4, k += 4) {
       p += dz[j] * W[k];
       q += dz[j + 1] * W[k + 1];
@@ -80,8 +67,7 @@ function activationOf(name) {
 function softmax(z) {
   const largest = Math.max(...z);
   const e = Array.from(z, (z_k) => Math.exp(z_k - largest));
-  const sum = total(e);
-  return e.map((e_k) => e_k / sum);
+  return e.map((e_k) => e_k / total(e));
 }
 
 function activationForward(z, name) {
@@ -133,10 +119,10 @@ function lstmForward(x, W, U, b, activation, recurrentActivation, nudge = null) 
       g.a[k] = phi.forward(zx_t[2 * H + j] + zh_t[2 * H + j] + b[2 * H + j]);
       o.a[k] = sigma.forward(zx_t[3 * H + j] + zh_t[3 * H + j] + b[3 * H + j]);
       let c_t = f.a[k] * c.a[k] + i.a[k] * g.a[k]; // (3); c.a[k] is c_{t-1}, since c has one row more
-      if (nudge && nudge.kind === "c" && nudge.t === t && nudge.unit === j) c_t += nudge.by;
+      if (nudge?.kind === "c" && nudge.t === t && nudge.unit === j) c_t += nudge.by;
       c.a[k + H] = c_t;
       h.a[k + H] = o.a[k] * phi.forward(c_t); // (4)
-      if (nudge && nudge.kind === "h" && nudge.t === t && nudge.unit === j) h.a[k + H] += nudge.by;
+      if (nudge?.kind === "h" && nudge.t === t && nudge.unit === j) h.a[k + H] += nudge.by;
     }
   }
   return { x, i, f, g, o, h, c, zx, zh };
@@ -204,16 +190,11 @@ function makeLSTM(config, { W, U, b }) {
 // ---- Bidirectional: minilstm/layers/bidirectional.py ----------------------------------------------------------------
 
 function mergeForward(f, r, mode) {
-  if (mode !== "concat") {
-    const y = zeros(f.T, f.D);
-    const scale = mode === "ave" ? 0.5 : 1;
-    y.a.forEach((_, k) => (y.a[k] = mode === "mul" ? f.a[k] * r.a[k] : (f.a[k] + r.a[k]) * scale)); // (3)
-    return y;
-  }
-  const y = zeros(f.T, 2 * f.D);
+  const y = zeros(f.T, mode === "concat" ? 2 * f.D : f.D);
   for (let t = 0; t < f.T; t++) {
-    row(y, t).set(row(f, t)); // (3), y = [f r]
-    row(y, t).set(row(r, t), f.D);
+    const [f_t, r_t] = [row(f, t), row(r, t)];
+    if (mode === "concat") row(y, t).set([...f_t, ...r_t]); // (3)
+    else row(y, t).set(f_t.map((f_tj, j) => (mode === "mul" ? f_tj * r_t[j] : (f_tj + r_t[j]) / (mode === "ave" ? 2 : 1))));
   }
   return y;
 }
@@ -238,7 +219,7 @@ function makeBidirectional(config, params) {
   const turn = (m) => (inner.return_sequences ? flip(m) : m);
   return {
     forward(x, nudge) {
-      const at = (run) => (nudge && nudge.run === run ? nudge : null);
+      const at = (run) => (nudge?.run === run ? nudge : null);
       const [f, f_cache] = lstm_f.forward(x, at("forward")); // (1)
       const [r_read, r_cache] = lstm_r.forward(flip(x), at("backward")); // (2)
       const r = turn(r_read); // (2)
@@ -267,7 +248,9 @@ function makeWindows(size, stride = 1, dilation = 1, padding = "valid") {
   };
   /** The step of a text of n steps that is tap k of window t; below 0 or from n on, it is a zero around the text. */
   const step = (t, k, n) => t * stride + k * dilation - left(n);
-  return { size, count, step };
+  /** The steps of the text that window t sees. */
+  const seen = (t, n) => Array.from({ length: size }, (_, k) => step(t, k, n)).filter((j) => j >= 0 && j < n);
+  return { size, count, step, seen };
 }
 
 function makeConv1D(config, { W, b }) {
@@ -303,18 +286,14 @@ function makeConv1D(config, { W, b }) {
 /** Max and average pooling; with `windows` null they are global, with one window, the whole text. */
 function makePooling(windows, mean) {
   const over = (T) => windows ?? makeWindows(Math.max(1, T));
-  const seen = (w, t, T) => {
-    const steps = [];
-    for (let k = 0; k < w.size; k++) if (w.step(t, k, T) >= 0 && w.step(t, k, T) < T) steps.push(w.step(t, k, T));
-    return steps;
-  };
   return {
+    windows,
     forward(x) {
       const w = over(x.T);
       const y = zeros(w.count(x.T), x.D);
       const from = []; // for window t and feature d, the steps that the gradient goes back to
       for (let t = 0; t < y.T; t++) {
-        const steps = seen(w, t, x.T);
+        const steps = w.seen(t, x.T);
         for (let d = 0; d < x.D; d++) {
           const values = steps.map((j) => x.a[j * x.D + d]);
           const largest = steps.length ? values.indexOf(Math.max(...values)) : 0; // the first of ties
@@ -429,16 +408,16 @@ function decodeWeights(text, dtype) {
   return numbers;
 }
 
+const size = (shape) => shape.reduce((a, n) => a * n, 1);
+const mapObject = (object, f) => Object.fromEntries(Object.entries(object).map(([name, value]) => [name, f(value, name)]));
+/** The forget part of the bias `name` of an LSTM, which alone has U; of another bias, nothing. */
+const forgetPart = (arrays, name) =>
+  name.endsWith("b") && arrays[name.replace(/b$/, "U")] ? [arrays[name].length / 4, arrays[name].length / 2] : [0, 0];
+
 /** Make a model from its description (see write_page) and the numbers of decodeWeights. */
 function loadModel(about, numbers) {
-  const weights = about.layers.map(({ params }) => {
-    const arrays = {};
-    for (const [name, { shape, offset }] of Object.entries(params)) {
-      arrays[name] = numbers.subarray(offset, offset + shape.reduce((a, n) => a * n, 1));
-    }
-    return arrays;
-  });
-  return buildModel(about, weights);
+  const array = ({ shape, offset }) => numbers.subarray(offset, offset + size(shape));
+  return buildModel(about, about.layers.map(({ params }) => mapObject(params, array)));
 }
 
 /** Put the layers together. The last activation is kept apart, since the page explains the logit, its input. */
@@ -464,15 +443,12 @@ function buildModel(about, weights) {
 
 /** The model with `shift` added to the forget part of every LSTM's bias. */
 function shiftForgetBias(model, shift) {
-  const weights = model.weights.map((arrays) => {
-    const shifted = { ...arrays };
-    for (const name of Object.keys(arrays).filter((n) => n === "b" || n.endsWith(".b"))) {
-      const U = arrays[name.replace(/b$/, "U")]; // only an LSTM has U
-      const H = arrays[name].length / 4;
-      if (U) shifted[name] = arrays[name].map((b, k) => (k >= H && k < 2 * H ? b + shift : b));
-    }
-    return shifted;
-  });
+  const weights = model.weights.map((arrays) =>
+    mapObject(arrays, (array, name) => {
+      const [first, end] = forgetPart(arrays, name);
+      return end ? array.map((b, k) => (k >= first && k < end ? b + shift : b)) : array;
+    }),
+  );
   return buildModel(model.about, weights);
 }
 
@@ -480,24 +456,20 @@ function shiftForgetBias(model, shift) {
 function untrained(model, seed = 1) {
   let state = seed;
   const random = () => {
-    state = (state + 0x6d2b79f5) | 0; // the generator mulberry32
-    let n = Math.imul(state ^ (state >>> 15), 1 | state);
-    n = (n + Math.imul(n ^ (n >>> 7), 61 | n)) ^ n;
-    return ((n ^ (n >>> 14)) >>> 0) / 4294967296;
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0; // a linear congruential generator
+    return state / 2 ** 32;
   };
   const uniform = (count, limit) => Float64Array.from({ length: count }, () => (2 * random() - 1) * limit);
-  const draw = (name, shape) => {
-    const [count, kind] = [shape.reduce((a, n) => a * n, 1), name.split(".").at(-1)];
+  const draw = ({ shape }, name) => {
+    const [count, kind] = [size(shape), name.split(".").at(-1)];
     if (kind === "E") return uniform(count, 0.05);
     if (kind === "U") return orthogonal(uniform(count, 1), ...shape);
     if (kind === "W") return uniform(count, Math.sqrt(6 / (count / shape.at(-1) + count / shape.at(-2)))); // Glorot
     return new Float64Array(count);
   };
   const weights = model.about.layers.map(({ params }) => {
-    const arrays = Object.fromEntries(Object.entries(params).map(([name, { shape }]) => [name, draw(name, shape)]));
-    for (const name of Object.keys(arrays).filter((n) => arrays[n.replace(/b$/, "U")] && n.endsWith("b"))) {
-      arrays[name].fill(1, arrays[name].length / 4, arrays[name].length / 2); // the forget part of b starts at 1
-    }
+    const arrays = mapObject(params, draw);
+    for (const name in arrays) if (forgetPart(arrays, name)[1]) arrays[name].fill(1, ...forgetPart(arrays, name));
     return arrays;
   });
   return buildModel(model.about, weights);
@@ -559,9 +531,7 @@ function pad(model, ids) {
 function runLayers(model, x, first = 0, nudge = null) {
   const caches = [];
   let y = x;
-  for (let n = first; n < model.layers.length; n++) {
-    [y, caches[n]] = model.layers[n].forward(y, nudge && nudge.layer === n ? nudge : null);
-  }
+  for (let n = first; n < model.layers.length; n++) [y, caches[n]] = model.layers[n].forward(y, nudge?.layer === n ? nudge : null);
   return { y, caches };
 }
 
@@ -593,12 +563,12 @@ function probabilities(model, logits) {
   return p.length === 1 ? [1 - p[0], p[0]] : p;
 }
 
+const AT_ONE_STEP = new Set(["Embedding", "Dense", "Activation", "Dropout"]);
+
 /** Whether a prediction after each word can be read off the state: all layers read forwards, one word at a time. */
 function isCausal(model) {
-  const steps = model.layers.filter((layer) => !["Embedding", "Dense", "Activation", "Dropout"].includes(layer.class));
-  const [last, ...before] = steps.toReversed();
-  const reads = (layer, all) =>
-    layer.class === "LSTM" && !layer.config.go_backwards && layer.config.return_sequences === all;
+  const [last, ...before] = model.layers.filter((layer) => !AT_ONE_STEP.has(layer.class)).toReversed();
+  const reads = ({ class: kind, config: c }, all) => kind === "LSTM" && !c.go_backwards && c.return_sequences === all;
   return !model.about.padded && Boolean(last) && reads(last, false) && before.every((layer) => reads(layer, true));
 }
 
@@ -662,14 +632,10 @@ function* integratedGradients(model, ids, k) {
 
 /** The LSTMs of layer n: name, cache, gradients and settings of each of its runs, and whether it reads backwards. */
 function runsOf(model, caches, grads, n) {
-  const layer = model.layers[n];
-  if (layer.class === "LSTM") {
-    const { config } = layer;
-    return [{ run: "", config, cache: caches[n], grads: grads[n], backwards: Boolean(config.go_backwards) }];
-  }
-  const { config } = layer.config.layer;
+  const { class: kind, config } = model.layers[n];
+  if (kind === "LSTM") return [{ run: "", config, cache: caches[n], grads: grads[n], backwards: Boolean(config.go_backwards) }];
   return ["forward", "backward"].map((run) => {
-    return { run, config, cache: caches[n][run], grads: grads[n][run], backwards: run === "backward" };
+    return { run, config: config.layer.config, cache: caches[n][run], grads: grads[n][run], backwards: run === "backward" };
   });
 }
 
@@ -717,8 +683,7 @@ function writtenAndKept({ i, f, g }) {
 /** Spearman's rank correlation, with mean ranks for ties; NaN where one side is constant. */
 function rankCorrelation(a, b) {
   const ranks = (v) => v.map((x) => v.filter((y) => y < x).length + (v.filter((y) => y === x).length - 1) / 2);
-  const centred = (r) => r.map((x) => x - total(r) / r.length);
-  const [u, v] = [centred(ranks(a)), centred(ranks(b))];
+  const [u, v] = [a, b].map(ranks).map((r) => r.map((x) => x - total(r) / r.length));
   return dot(u, v) / Math.sqrt(dot(u, u) * dot(v, v));
 }
 
@@ -730,7 +695,6 @@ function filterFirings(model, caches, dys) {
   return Array.from({ length: y.D }, (_, filter) => {
     const fired = Array.from({ length: y.T }, (_, t) => y.a[t * y.D + filter]);
     const t = fired.indexOf(Math.max(...fired));
-    const steps = Array.from({ length: windows.size }, (_, k) => windows.step(t, k, x.T)).filter((j) => j >= 0 && j < x.T);
-    return { filter, fired, t, steps, part: total(fired.map((v, s) => v * dys[n].a[s * y.D + filter])) };
+    return { filter, fired, t, steps: windows.seen(t, x.T), part: total(fired.map((v, s) => v * dys[n].a[s * y.D + filter])) };
   });
 }

@@ -13,6 +13,8 @@
 
   // ---- Elements ------------------------------------------------------------------------------------------------------
 
+  const solid = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined);
+
   /** Make an element; a property that is a function listens, others are attributes; children are nodes or text. */
   function make(tag, properties = {}, ...children) {
     const svg = ["svg", "g", "path", "line", "rect", "text", "title"].includes(tag);
@@ -23,7 +25,7 @@
       else if (value === true) node.setAttribute(name, "");
       else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
     }
-    node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+    node.append(...solid(children));
     return node;
   }
 
@@ -36,12 +38,15 @@
   /** A number with a printed sign and about three digits. */
   function signed(x, sign = true) {
     if (!Number.isFinite(x)) return "–";
+    if (x === 0) return "0";
     const size = Math.abs(x);
-    const digits = size === 0 || (size >= 0.001 && size < 1000) ? size.toFixed(size < 0.1 ? 4 : size < 10 ? 3 : 1) : size.toExponential(1);
+    const digits = size >= 0.001 && size < 1000 ? size.toFixed(size < 0.1 ? 4 : size < 10 ? 3 : 1) : size.toExponential(1);
     return (x < 0 ? "−" : sign ? "+" : "") + digits.replace("e-", "e−");
   }
   const plain = (x) => signed(x, false);
-  const percent = (p) => `${(100 * p).toFixed(p > 0.001 && p < 0.999 ? 1 : 3)} %`;
+  const percent = (p) => (p < 1e-5 ? "< 0.001 %" : p > 0.99999 && p < 1 ? "> 99.999 %" : `${(100 * p).toFixed(p > 0.001 && p < 0.999 ? 1 : 3)} %`);
+  const fraction = (x) => (x < 1e-5 ? `${plain(100 * x)} %` : `${(100 * x).toFixed(x < 0.01 ? 3 : 1)} %`); // may exceed 1
+  const narrow = () => width() < 480;
   const tint = (x, largest) => ({ class: x < 0 ? "down" : "up", "--amount": `${Math.round((70 * Math.min(1, Math.abs(x) / (largest || 1))))}%` });
   const table = (heads, rows, caption) =>
     make("table", {}, caption ? make("caption", { class: "soft left" }, caption) : null,
@@ -60,7 +65,7 @@
     const n = Math.max(...series.map(({ values }) => values.length));
     const x = (t) => left + ((W - left - right) * (t + 0.5)) / n;
     const y = (v) => top + ((height - top - bottom) * (b - value(v))) / (b - a);
-    const tick = (v) => (log ? `1e${v}`.replace("-", "−") : plain(v));
+    const tick = (v) => (log ? `1e${v}` : String(Number(v.toPrecision(2)))).replace("-", "−");
     const ticks = [a, (a + b) / 2, b].map((v) => (log ? Math.round(v) : v));
     const clicked = (event) => {
       const box = event.currentTarget.getBoundingClientRect();
@@ -75,7 +80,7 @@
             make("text", { class: "soft", x: left - 5, y: y_v + 4, "text-anchor": "end" }, tick(v)));
         }),
         at >= 0 ? make("line", { class: "now", x1: x(at), x2: x(at), y1: top, y2: height - bottom }) : null,
-        at >= 0 && labels[at] !== undefined ? make("text", { x: Math.min(W - 60, Math.max(60, x(at))), y: height - 6, "text-anchor": "middle" }, cut(labels[at], 18)) : null,
+        at >= 0 && labels[at] !== undefined ? make("text", { x: Math.min(W - right, Math.max(left, x(at))), y: height - 6, "text-anchor": x(at) < W / 4 ? "start" : x(at) > (3 * W) / 4 ? "end" : "middle" }, cut(labels[at], 18)) : null,
         series.map(({ values, line }) => make("path", { class: `line s${line}`, d: values.map((v, t) => `${t ? "L" : "M"}${x(t).toFixed(1)} ${y(v).toFixed(1)}`).join("") }))),
       make("figcaption", {}, series.map(({ name: label, line }) => make("span", {}, make("svg", { class: "key", viewBox: "0 0 34 12", width: 34, height: 12, "aria-hidden": "true" }, make("path", { class: `line s${line}`, d: "M0 6L34 6" })), `${label}  `))));
   }
@@ -179,8 +184,7 @@
         if (layer.class === "LSTM" && layer.config.go_backwards) spans = spans.toReversed();
       } else if (layer.windows) {
         spans = Array.from({ length: layer.windows.count(spans.length) }, (_, t) => {
-          const steps = Array.from({ length: layer.windows.size }, (_, k) => layer.windows.step(t, k, spans.length));
-          const within = steps.filter((j) => j >= 0 && j < spans.length).flatMap((j) => spans[j]);
+          const within = layer.windows.seen(t, spans.length).flatMap((j) => spans[j]);
           return within.length ? [Math.min(...within), Math.max(...within)] : [-1, -1];
         });
       }
@@ -213,11 +217,11 @@
     const slider = make("input", { id: "position", type: "range", min: 0, max: Math.max(0, words.length - 1), value: Math.max(0, t), "aria-label": "word", input: () => set({ t: Number(slider.value) }) });
     const missed = tokens.filter((token) => !token.kept || !token.known).length;
     const reads = { trained: "this model", untrained: "the same layers with untrained weights", other: "the other model" };
-    byId("read").replaceChildren(
+    byId("read").replaceChildren(...solid([
       make("h2", { id: "read-title" }, "How does the prediction change from word to word?"),
       make("label", { for: "text" }, "Type a text, or pick one:"), typed,
-      make("div", { class: "row" }, picked, make("label", { for: "weights" }, "read by"),
-        choice("weights", Object.keys(reads).filter((name) => name !== "other" || models.other).map((name) => [name, reads[name]])),
+      make("div", { class: "row" }, picked,
+        make("span", {}, make("label", { for: "weights" }, "read by "), choice("weights", Object.keys(reads).filter((name) => name !== "other" || models.other).map((name) => [name, reads[name]]))),
         reading.logits.length > 1 ? choice("k", [[-1, "explain the prediction"], ...model.about.labels.map((label, n) => [n, `explain ${cut(label)}`])]) : null),
       state.shift ? make("p", { class: "note" }, `The forget bias of every LSTM is shifted by ${signed(state.shift)}. `, button("Undo", () => set({ shift: 0 }), { id: "undo" })) : null,
       make("div", { class: "words", role: "radiogroup", "aria-label": "The words of the text; arrow keys move", id: "words", keydown: moved }, wordButtons(reading)),
@@ -226,7 +230,7 @@
       make("div", { id: "curve" }, curve(reading)),
       missed ? make("p", { class: "soft" }, `${missed} of ${tokens.length} words are struck through: the model does not know them, or they are before the last ${model.about.maxlen ?? ""} words, which are all it reads.`) : null,
       notes("Each word shows how much it changed the logit when it was read; a probability would hide changes near 0 % and 100 %.",
-        "That a word moved the prediction does not mean that it alone did: it may only complete what came before it. Delete words to find out."));
+        "That a word moved the prediction does not mean that it alone did: it may only complete what came before it. Delete words to find out.")]));
   }
 
   const choice = (key, options) => {
@@ -243,9 +247,11 @@
       if (!token.kept) return make("s", { class: "word", title: token.known ? "cut off" : "unknown" }, cut(token.word));
       t++;
       const [here, step] = [t, steps?.[t]];
-      const shade = steps ? tint(step, 2) : {};
+      const shade = steps ? tint(step, 4) : {};
+      const inside = [token.known ? cut(token.word) : make("s", {}, cut(token.word)), make("small", {}, steps ? shortSigned(step) : "…")];
+      if (!chosen) return make("span", { ...shade, class: `word ${shade.class ?? ""}` }, inside);
       return make("button", { type: "button", role: "radio", id: `word-${here}`, ...shade, class: `word ${shade.class ?? ""}`, tabindex: here === current ? 0 : -1,
-        "aria-checked": String(here === current), click: () => chosen(here) }, token.known ? cut(token.word) : make("s", {}, cut(token.word)), make("small", {}, steps ? shortSigned(step) : "…"));
+        "aria-checked": String(here === current), click: () => chosen(here) }, inside);
     });
   }
   const shortSigned = (x) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
@@ -320,14 +326,15 @@
     const b = reading.model.layers[run.n].weights[run.run ? `${run.run}.b` : "b"];
     const gates = [["i", "input gate, how much to write", i, "σ"], ["f", "forget gate, how much to keep", f, "σ"], ["g", "candidate, what to write", g, "φ"], ["o", "output gate, how much to show", o, "σ"]];
     const [kept, written, phi_c] = [of(f) * of(c), of(i) * of(g), activationOf(run.config.activation).forward(of(c, s + 1))];
+    const number = narrow() ? shortSigned : signed;
     const names = { σ: run.config.recurrent_activation ?? "linear", φ: run.config.activation ?? "linear" };
     return [
       pickers(reading, run),
       make("p", {}, `${run.name} reads ${quote(run.labels[s])}, its step ${s + 1} of ${i.T}; unit ${j}. σ is ${names.σ}, φ is ${names.φ}.`),
       make("p", { class: "equation" }, "(1) z = x W + h U + b, (2) the gates from z:"),
       table(["gate", "x W", "+ h U", "+ b", "= z", "gate"], gates.map(([name, meaning, gate, phi], n) => [
-        make("span", {}, make("strong", {}, name), make("span", { class: "soft" }, ` ${meaning}`)), signed(row(zx, s)[n * H + j]), signed(row(zh, s)[n * H + j]), signed(b[n * H + j]),
-        signed(row(zx, s)[n * H + j] + row(zh, s)[n * H + j] + b[n * H + j]), make("span", {}, `${phi}(z) = `, make("strong", {}, plain(of(gate))))])),
+        [make("strong", {}, name), narrow() ? null : make("span", { class: "soft" }, ` ${meaning}`)], number(row(zx, s)[n * H + j]), number(row(zh, s)[n * H + j]), number(b[n * H + j]),
+        number(row(zx, s)[n * H + j] + row(zh, s)[n * H + j] + b[n * H + j]), [narrow() ? `${phi} ` : `${phi}(z) = `, make("strong", {}, plain(of(gate)))]])),
       make("p", { class: "equation" }, `(3) c = f c_before + i g = ${plain(of(f))} × ${plain(of(c))} + ${plain(of(i))} × ${plain(of(g))}`),
       make("p", { class: "equation" }, `      = ${signed(kept)} kept ${signed(written)} written = `, make("strong", {}, signed(of(c, s + 1)))),
       bars([["before", of(c)], ["kept", kept], ["written", written], ["after", of(c, s + 1)]]),
@@ -421,7 +428,7 @@
       const difference = after.logits[reading.k] - reading.logits[reading.k];
       shown.replaceChildren(
         table(["", `logit of ${cut(labelOf(reading))}`, "probability"], [["before", signed(reading.logits[reading.k]), percent(p)], ["changed", signed(after.logits[reading.k]), percent(q)], ["difference", signed(difference), ""]]),
-        make("h3", {}, "The changed text, word by word"), make("div", { class: "words" }, wordButtons({ ...after, k: reading.k }, -1, () => {}).map((node) => { node.id = ""; node.disabled = true; return node; })),
+        make("h3", {}, "The changed text, word by word"), make("div", { class: "words" }, wordButtons({ ...after, k: reading.k }, -1, null)),
         tokensBetween(reading, after));
     });
     return [
@@ -486,7 +493,7 @@
       s < 0 ? null : table([`at ${quote(run.labels[s])}, step ${s + 1}`, "norm", `unit ${j}`], [
         ["∂logit/∂h", plain(dh[s]), signed(row(grads.dh, s)[j])], ["  of it, through h: dz Uᵀ", plain(h_path[s]), signed(row(grads.dh_path, s)[j])],
         ["∂logit/∂c", plain(dc[s]), signed(row(grads.dc, s)[j])], ["  of it, through c: dc f", plain(c_path[s]), signed(row(grads.dc_path, s)[j])], ["∏ f of later steps, mean", plain(kept[s]), ""]]),
-      s < 0 ? null : make("p", {}, `Of ‖∂logit/∂c‖ at the last step, ${percent(dc[s] / dc[T - 1])} is left at this step${earlier >= 0 ? `, and of that at this step, ${percent(dc[earlier] / dc[s])} is left 20 steps earlier, at ${quote(run.labels[earlier])}` : ""}.`),
+      s < 0 ? null : make("p", {}, `Of ‖∂logit/∂c‖ at the last step, ${fraction(dc[s] / dc[T - 1])} is left at this step${earlier >= 0 ? `, and of that at this step, ${fraction(dc[earlier] / dc[s])} is left 20 steps earlier, at ${quote(run.labels[earlier])}` : ""}.`),
       s < 0 ? null : make("div", { class: "row" }, button("Check ∂logit/∂c", check("c"), { id: "check-c" }), button("Check ∂logit/∂h", check("h"), { id: "check-h" })), checked,
       sourceOf("backward", "The lines of the library that compute this"),
       notes("Where a line falls steeply, earlier words could hardly be learned from: their gradient has vanished. It falls with the product of the forget gates; shift the bias and watch.",
@@ -505,13 +512,11 @@
     const show = state.show in SCALES ? state.show : "c";
     const [m, shift, [low, high]] = [run.cache[show], show === "c" || show === "h" ? 1 : 0, SCALES[show]];
     const value = (t, u) => m.a[(t + shift) * H + u];
-    const canvas = make("canvas", { width: T, height: H, role: "img", "aria-label": `${show} of ${H} units at ${T} steps; the numbers of unit ${j} follow below`, click: (event) => {
+    const canvas = make("canvas", { width: width(), height: Math.min(480, Math.max(100, H * 14)), role: "img", "aria-label": `${show} of ${H} units at ${T} steps; the numbers of unit ${j} follow below`, click: (event) => {
       const box = canvas.getBoundingClientRect();
       const t = Math.min(T - 1, Math.floor(((event.clientX - box.left) / box.width) * T));
       set({ unit: Math.min(H - 1, Math.floor(((event.clientY - box.top) / box.height) * H)), t: Math.max(0, run.seen[t][1]) });
     } });
-    canvas.style.height = `${Math.min(480, Math.max(100, H * 14))}px`;
-    canvas.style.imageRendering = "pixelated";
     paint(canvas, T, H, (t, u) => (low < 0 ? value(t, u) / high : 2 * value(t, u) - 1), j, s);
     const name = reading.model.layers[run.n].name;
     const context = reading.model === models.trained ? about.contexts[name]?.[j + (run.run === "backward" ? H : 0)] : null;
@@ -520,7 +525,7 @@
     return [
       pickers(reading, run),
       make("div", { class: "row" }, make("label", { for: "show" }, "show"), choice("show", [["c", "c, the cell"], ["h", "h, the output"], ["i", "i, the input gate"], ["f", "f, the forget gate"], ["g", "g, the candidate"], ["o", "o, the output gate"]])),
-      make("figure", {}, canvas, make("figcaption", {}, `A row for each unit, a column for each step. The scale is fixed: ${signed(low)} is the colour of “−”, ${signed(high)} that of “+”; what is beyond has the colour of the end. The lines mark unit ${j} and the word of the state.`)),
+      make("figure", {}, canvas, make("figcaption", {}, `A row for each unit, a column for each step. The scale is fixed: ${signed(low)} is the colour of “−”, ${signed(high)} that of “+”; what is beyond has the colour of the end. The frames mark unit ${j} and the word of the state.`)),
       chart([{ name: `${show} of unit ${j}`, values, line: 0 }], { at: s, low: Math.min(low, ...values), high: Math.max(high, ...values), labels: run.labels, name: `${show} of unit ${j} at every step`, pick: pickStep(run), height: 140 }),
       s < 0 ? null : make("p", {}, `At ${quote(run.labels[s])}: ${show} of unit ${j} is ${signed(value(s, j))}${s > 0 ? `, it was ${signed(value(s - 1, j))} one step before` : ""}.`),
       context ? [make("h3", {}, `Words that raise c of unit ${j} most, and the words read before them`), make("ul", {}, context.raises.map(spoken)), make("h3", {}, "Words that lower it most"), make("ul", {}, context.lowers.map(spoken))] : null,
@@ -529,23 +534,24 @@
     ];
   }
 
-  /** Fill a canvas of T by H pixels with colours for numbers from -1 to 1. */
+  /** Draw T by H cells for numbers from -1 to 1, with their signs where there is room, and frame a unit and a step. */
   function paint(canvas, T, H, value, unit, step) {
     const style = getComputedStyle(document.documentElement);
-    const colour = (name) => [1, 3, 5].map((n) => parseInt(style.getPropertyValue(name).trim().slice(n, n + 2), 16));
-    const [zero, plus, minus, mark] = ["--ground", "--raise", "--lower", "--soft"].map(colour);
+    const [plus, minus, text] = ["--raise", "--lower", "--text"].map((name) => style.getPropertyValue(name).trim());
     const context = canvas.getContext("2d");
-    const image = context.createImageData(T, H);
+    const [w, h] = [canvas.width / T, canvas.height / H];
+    Object.assign(context, { font: "11px sans-serif", textAlign: "center", textBaseline: "middle", lineWidth: 2, strokeStyle: text });
     for (let u = 0; u < H; u++) {
       for (let t = 0; t < T; t++) {
         const v = Math.max(-1, Math.min(1, value(t, u)));
-        const end = v < 0 ? minus : plus;
-        const chosen = (u === unit || t === step) && Math.abs(v) < 0.15;
-        for (let n = 0; n < 3; n++) image.data[4 * (u * T + t) + n] = chosen ? mark[n] : zero[n] + Math.abs(v) * (end[n] - zero[n]);
-        image.data[4 * (u * T + t) + 3] = 255;
+        Object.assign(context, { globalAlpha: Math.abs(v), fillStyle: v < 0 ? minus : plus });
+        context.fillRect(t * w, u * h, w + 0.5, h + 0.5);
+        Object.assign(context, { globalAlpha: 1, fillStyle: text });
+        if (w > 9 && h > 11 && Math.abs(v) > 0.25) context.fillText(v < 0 ? "−" : "+", (t + 0.5) * w, (u + 0.5) * h);
       }
     }
-    context.putImageData(image, 0, 0);
+    context.strokeRect(1, unit * h, canvas.width - 2, h);
+    if (step >= 0) context.strokeRect(step * w, 1, w, canvas.height - 2);
   }
 
   // ---- Filters -------------------------------------------------------------------------------------------------------
@@ -555,7 +561,7 @@
     const words = (steps) => steps.map((s) => reading.words[s - reading.offset] ?? "(padding)").join(" ");
     return [
       make("p", {}, "Each filter of the first convolution looks at the same few words everywhere. Its part of the logit is Σ over places of y × ∂logit/∂y."),
-      table(["filter", "strongest at", "y there", "part of the logit"], fired.slice(0, 24).map(({ filter, steps, fired: y, t, part }) => [String(filter), make("span", { class: "left" }, quote2(words(steps))), plain(y[t]), make("span", {}, signed(part), make("span", { ...bar(part, fired[0].part), }))])),
+      table(["filter", "strongest at", "y there", "part of the logit"], fired.slice(0, 24).map(({ filter, steps, fired: y, t, part }) => [String(filter), make("span", { class: "left" }, quote2(words(steps))), plain(y[t]), [signed(part), make("span", bar(part, fired[0].part))]])),
       fired.length > 24 ? make("p", { class: "soft" }, `${fired.length - 24} more filters have smaller parts.`) : null,
       notes("The words named are the window in which the filter was strongest in this text: with max pooling, only that place counts.",
         "A strong filter need not matter: look at its part of the logit. A filter that is silent here may be the deciding one in another text."),
@@ -585,7 +591,7 @@
       reading.found = found;
       const used = METHODS.map(([name, , meaning], n) => ({ name, meaning, ...found[n] })).filter(({ values }) => values);
       const columns = used.map(({ values }) => ({ values: values.slice(offset), largest: Math.max(...values.map(Math.abs)) }));
-      const pick = (t) => button(cut(words[t]), () => set({ t }), { class: "pick", id: `row-${t}` });
+      const pick = (t) => button(cut(words[t], narrow() ? 11 : 24), () => set({ t }), { class: "pick", id: `row-${t}` });
       const rows = words.map((_, t) => make("tr", { "aria-selected": String(t === wordNow(reading)) }, make("td", {}, pick(t)),
         columns.map(({ values, largest }) => make("td", {}, shortSigned(values[t]), make("span", bar(values[t], largest))))));
       const strongest = used.map(({ name }, n) => `${name}: ${quote(words[columns[n].values.reduce((best, v, t, all) => (Math.abs(v) > Math.abs(all[best]) ? t : best), 0)])}`);
@@ -679,7 +685,7 @@
     }
     const screen = screens().find(({ id }) => id === state.screen) ?? screens()[0];
     byId("screens").replaceChildren(...screens().map(({ id, name }) => button(name, () => set({ screen: id }, `to-${id}`), { id: `to-${id}`, "aria-current": String(id === screen.id) })));
-    byId("screen").replaceChildren(make("h2", { id: "screen-title", tabindex: -1 }, screen.question), ...screen.draw(reading).flat(2).filter(Boolean));
+    byId("screen").replaceChildren(make("h2", { id: "screen-title", tabindex: -1 }, screen.question), ...solid(screen.draw(reading)));
   }
 
   function start() {

@@ -104,7 +104,7 @@ BUGS = {
     "no path back through c": ("dc_path.a[k - H] = dc_t * f.a[k]", ""),
     "df from the cell after the step": ("dc_t * c.a[k], f.a[k]", "dc_t * c.a[k + H], f.a[k]"),
     "a prefix lacks its last word": ("ids.slice(0, n)", "ids.slice(0, Math.max(0, n - 1))"),
-    "predictions of an LSTM that reads backwards are read off its state": ("!layer.config.go_backwards && ", ""),
+    "predictions of an LSTM that reads backwards are read off its state": ("!c.go_backwards && ", ""),
     "zeros after the text": ("fill(0), ...ids]", "fill(0)].toSpliced(0, 0, ...ids)"),
     "windows of the same padding start too late": ("span - n) / 2)", "span - n) / 2 + 1)"),
     "the maximum sends its gradient to the last of ties": ("values.indexOf(Math.max", "values.lastIndexOf(Math.max"),
