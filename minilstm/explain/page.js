@@ -4,7 +4,7 @@
 
 (() => {
   const byId = (id) => document.getElementById(id);
-  const DEFAULTS = { text: "", t: -1, screen: "step", unit: 0, run: -1, shift: 0, weights: "trained", k: -1, show: "c", what: "", tour: 0 };
+  const DEFAULTS = { text: "", t: -1, screen: "step", unit: 0, run: -1, shift: 0, reader: "trained", k: -1, show: "c", what: "", tour: 0 };
   const SLICE = 30; // ms of work between two looks at the keyboard
   let state = { ...DEFAULTS };
   let models = {};
@@ -90,12 +90,12 @@
   function fromHash() {
     const found = { ...DEFAULTS, text: about.texts[0]?.text ?? "" };
     for (const [key, value] of new URLSearchParams(location.hash.slice(1))) {
-      if (!(key in DEFAULTS)) continue;
+      if (!Object.hasOwn(DEFAULTS, key)) continue;
       const number = Number(value);
       if (typeof DEFAULTS[key] === "string") found[key] = value.slice(0, 20000);
       else if (Number.isFinite(number)) found[key] = number;
     }
-    if (!(found.weights in models)) found.weights = "trained";
+    if (!Object.hasOwn(models, found.reader)) found.reader = "trained";
     found.shift = Math.max(-6, Math.min(6, found.shift));
     return found;
   }
@@ -143,10 +143,10 @@
 
   /** The model of the state: trained, untrained or the other one, with its forget bias shifted. */
   function modelNow() {
-    const key = `${state.weights} ${state.shift}`;
+    const key = `${state.reader} ${state.shift}`;
     if (!models[key]) {
-      if (state.weights === "untrained") models.untrained ??= untrained(models.trained);
-      const base = models[state.weights];
+      if (state.reader === "untrained") models.untrained ??= untrained(models.trained);
+      const base = models[state.reader];
       for (const old of Object.keys(models).filter((name) => name.includes(" "))) delete models[old];
       models[key] = state.shift ? shiftForgetBias(base, state.shift) : base;
     }
@@ -156,7 +156,7 @@
   /** Everything that the screens show of one text: words, run, gradients, LSTM runs, and the logits of the prefixes. */
   function readingOf(text) {
     const model = modelNow();
-    const key = [state.weights, state.shift, state.k, text].join(" ");
+    const key = [state.reader, state.shift, state.k, text].join(" ");
     if (readings.has(key)) return readings.get(key);
     const { tokens, ids, words } = readText(model, text);
     const { x, logits, caches } = forward(model, ids);
@@ -221,7 +221,7 @@
       make("h2", { id: "read-title" }, "How does the prediction change from word to word?"),
       make("label", { for: "text" }, "Type a text, or pick one:"), typed,
       make("div", { class: "row" }, picked,
-        make("span", {}, make("label", { for: "weights" }, "read by "), choice("weights", Object.keys(reads).filter((name) => name !== "other" || models.other).map((name) => [name, reads[name]]))),
+        make("span", {}, make("label", { for: "reader" }, "read by "), choice("reader", Object.keys(reads).filter((name) => name !== "other" || models.other).map((name) => [name, reads[name]]))),
         reading.logits.length > 1 ? choice("k", [[-1, "explain the prediction"], ...model.about.labels.map((label, n) => [n, `explain ${cut(label)}`])]) : null),
       state.shift ? make("p", { class: "note" }, `The forget bias of every LSTM is shifted by ${signed(state.shift)}. `, button("Undo", () => set({ shift: 0 }), { id: "undo" })) : null,
       make("div", { class: "words", role: "radiogroup", "aria-label": "The words of the text; arrow keys move", id: "words", keydown: moved }, wordButtons(reading)),
@@ -487,9 +487,8 @@
       make("div", { class: "row" }, make("label", { for: "shift" }, `shift of the forget bias: ${signed(state.shift)}`), slider),
       chart([{ name: "‖∂logit/∂c‖", values: dc, line: 0 }, { name: "‖∂logit/∂h‖", values: dh, line: 1 }, { name: "∏ f of later steps, mean", values: kept, line: 2 }],
         { at: s, log: true, labels: run.labels, name: "Norms of the gradients at every step, on a logarithmic scale", pick: pickStep(run) }),
-      make("h3", {}, "The two paths back from the next step, (0′)"),
-      chart([{ name: "through c: dc f", values: c_path.slice(0, -1), line: 0 }, { name: "through h: dz Uᵀ", values: h_path.slice(0, -1), line: 1 }],
-        { at: s < T - 1 ? s : -1, log: true, labels: run.labels, name: "Norms of the two paths of (0′)", pick: pickStep(run), height: 150 }),
+      T < 2 ? null : [make("h3", {}, "The two paths back from the next step, (0′)"), chart([{ name: "through c: dc f", values: c_path.slice(0, -1), line: 0 }, { name: "through h: dz Uᵀ", values: h_path.slice(0, -1), line: 1 }],
+        { at: s < T - 1 ? s : -1, log: true, labels: run.labels, name: "Norms of the two paths of (0′)", pick: pickStep(run), height: 150 })],
       s < 0 ? null : table([`at ${quote(run.labels[s])}, step ${s + 1}`, "norm", `unit ${j}`], [
         ["∂logit/∂h", plain(dh[s]), signed(row(grads.dh, s)[j])], ["  of it, through h: dz Uᵀ", plain(h_path[s]), signed(row(grads.dh_path, s)[j])],
         ["∂logit/∂c", plain(dc[s]), signed(row(grads.dc, s)[j])], ["  of it, through c: dc f", plain(c_path[s]), signed(row(grads.dc_path, s)[j])], ["∏ f of later steps, mean", plain(kept[s]), ""]]),
@@ -509,7 +508,7 @@
     const run = runNow(reading);
     const [T, H, s, j] = [run.cache.i.T, run.cache.h.D, stepNow(reading, run), unitNow(run)];
     if (!T) return [make("p", {}, "This text has no words that the model reads.")];
-    const show = state.show in SCALES ? state.show : "c";
+    const show = Object.hasOwn(SCALES, state.show) ? state.show : "c";
     const [m, shift, [low, high]] = [run.cache[show], show === "c" || show === "h" ? 1 : 0, SCALES[show]];
     const value = (t, u) => m.a[(t + shift) * H + u];
     const canvas = make("canvas", { width: width(), height: Math.min(480, Math.max(100, H * 14)), role: "img", "aria-label": `${show} of ${H} units at ${T} steps; the numbers of unit ${j} follow below`, click: (event) => {
@@ -651,14 +650,14 @@
     [{ screen: "backwards", shift: -2 }, "With the forget bias lowered by 2, the gates close, the memory fades, and the gradient of the early words vanishes."],
     [{ screen: "units", shift: 0 }, "A row for each unit: some change at single words and stay. Choose one and read which words move it most."],
     [{ screen: "words" }, "Four methods say how much each word did. They do not always agree, so do not rely on one of them alone."],
-    [{ screen: "words", weights: "untrained" }, "The same layers, untrained. Whatever looks as before in this table was not learned."],
+    [{ screen: "words", reader: "untrained" }, "The same layers, untrained. Whatever looks as before in this table was not learned."],
   ];
   const tour = () => TOUR.filter(([patch]) => !patch.screen || screens().some(({ id }) => id === patch.screen));
 
   function drawTour() {
     const steps = tour();
     const n = Math.min(state.tour, steps.length);
-    const step = (to) => set({ weights: "trained", shift: 0, ...(steps[to - 1]?.[0] ?? {}), tour: to }, to ? "tour-next" : "tour-start");
+    const step = (to) => set({ reader: "trained", shift: 0, ...(steps[to - 1]?.[0] ?? {}), tour: to }, to ? "tour-next" : "tour-start");
     byId("tour").hidden = n < 1;
     byId("tour-start").onclick = () => step(1);
     if (n < 1) return;
