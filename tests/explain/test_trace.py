@@ -328,6 +328,8 @@ def test_a_notebook_shows_the_words_as_text():
         (lambda m: (Sequential(), TEXT), ValueError, "model begins with no layer"),
         (lambda m: (setattr(m, "tokenizer", None), m, TEXT)[1:], ValueError, "expected a Tokenizer"),
         (lambda m: (m.add(Embedding(3, 2)), m, TEXT)[1:], ValueError, "expected"),
+        (lambda m: (m.metadata.update(maxlen="9"), m, TEXT)[1:], TypeError, "maxlen must be an integer, got '9'"),
+        (lambda m: (m.metadata.update(maxlen=-9), m, TEXT)[1:], ValueError, "maxlen must be at least 1, got -9"),
         (lambda m: (m.params["lstm.b"].fill(np.nan), m, TEXT)[1:], ValueError, "lstm.b holds NaN or infinity"),
     ],
 )
