@@ -282,6 +282,21 @@ def test_an_edit_of_a_layer_shows_in_the_trace_and_a_twin_never_runs(monkeypatch
     assert not np.allclose(trace(model, TEXT)["logit"], before)
 
 
+def test_an_edit_of_the_backward_pass_shows_in_the_gradients(monkeypatch):
+    model, original = make("lstm"), lstm_file.lstm_backward
+    before = trace(model, TEXT)
+
+    def no_path_through_h(*arguments):
+        dx, grads, dh, dc = original(*arguments)
+        return 2 * dx, grads, 0 * dh, dc
+
+    monkeypatch.setattr(lstm_file, "lstm_backward", no_path_through_h)
+    after = trace(model, TEXT)
+    assert after["dx"] == pytest.approx(2 * before["dx"])
+    assert not after["lstm.dh_path"].any()
+    assert before["lstm.dh_path"].any()
+
+
 def test_a_layer_of_your_own_is_traced():
     class Half(Layer):
         def forward(self, x, lengths=None, train=False, rng=None):
