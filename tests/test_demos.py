@@ -19,7 +19,7 @@ from minilstm.data import load_builtin
 ROOT = Path(__file__).parents[1]
 DEMOS, EXPERIMENTS = ROOT / "demos", ROOT / "experiments"
 ARCHITECTURES = ["lstm.py", "cnn.py", "deep_lstm.py", "bidirectional.py", "cnn_lstm.py"]
-ALL_DEMOS = [f"demos/{name}" for name in (*ARCHITECTURES, "tutorial.py", "order_matters.py")]
+ALL_DEMOS = [f"demos/{name}" for name in (*ARCHITECTURES, "tutorial.py", "order_matters.py", "look.py")]
 ALL_EXPERIMENTS = [f"experiments/{name}" for name in ("compare.py", "full.py", "best.py", "what_we_found.py")]
 
 pytest.importorskip("sklearn", reason="the demos' baseline needs scikit-learn: pip install -e '.[demos]'")
@@ -137,7 +137,7 @@ def test_help_does_not_promise_more_than_a_short_run_gives(call):
     )
 
 
-@pytest.mark.parametrize("script", [*ALL_DEMOS, *ALL_EXPERIMENTS])
+@pytest.mark.parametrize("script", [*ALL_DEMOS, *ALL_EXPERIMENTS, "experiments/attributions.py"])
 def test_help_says_what_to_expect_and_shows_examples(call, script):
     result = call(script, "--help")
     assert result.returncode == 0, result.stderr
@@ -162,6 +162,34 @@ def test_every_demo_trains_and_shows_its_layers_its_accuracy_the_baseline_and_so
     assert "test accuracy on 100 reviews of the built-in corpus (not IMDB)" in result.stdout
     assert "%  bag of words" in result.stdout
     assert len(re.findall(r"(right|WRONG)  predicted (positive|negative) \(p = [01]\.\d\d\)", result.stdout)) == 6
+
+
+@pytest.mark.slow
+def test_look_trains_a_model_shows_how_it_reads_and_says_where_the_page_and_the_plots_are(call, tmp_path, monkeypatch):
+    monkeypatch.delenv("MINILSTM_DATA", raising=False)
+    result = call(
+        "demos/look.py", "--reviews", "200", "--out", str(tmp_path / "out"), "--text", "The plot was not bad."
+    )
+    assert result.returncode == 0, result.stderr
+    assert "test accuracy on 200 reviews of the built-in corpus (not IMDB): " in result.stdout
+    assert re.search(r"^bad +[01]\.\d{4} +[+-]\d", result.stdout, re.MULTILINE)
+    named = re.findall(rf"{tmp_path}\S*?look\w*\.\w+", result.stdout)
+    assert sorted({Path(name).name for name in named}) == [
+        "look.html",
+        "look.png",
+        "look.safetensors",
+        "look_untrained.png",
+    ]
+    for name in named:
+        assert Path(name).stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_the_attributions_of_a_few_texts_are_a_table_of_all_models(call):
+    result = call("experiments/attributions.py", "--texts", "20", "--reviews", "40")
+    assert result.returncode == 0, result.stderr
+    rows = [line.split(" | ") for line in result.stdout.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == 5 * 3 + 3  # three of the models have a memory of words
 
 
 @pytest.mark.parametrize("model", ["lstm", "deep", "bidirectional", "hybrid", "cnn"])

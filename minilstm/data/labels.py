@@ -58,6 +58,11 @@ def shorten(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + more
 
 
+def printable(text: str) -> str:
+    """Escape what is not printable, so that a label out of a file cannot send commands to the terminal."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
 def _number(label: str) -> float | None:
     try:
         number = float(label)

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from minilstm.explain.commands import add_commands
 from minilstm.gradcheck import check_layer
 from minilstm.layers.base import Layer
 from minilstm.tools import architectures, commands, startup
@@ -188,6 +189,8 @@ def make_parser() -> Parser:
     form = predict.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print a JSON object for each text")
     form.add_argument("--out", metavar="FILE", help="write texts and predictions to this .csv or .jsonl file")
+
+    add_commands(command, number(int, 1))
 
     example = f"example:\n  {parser.prog}"
     inspect = command(commands.inspect, "show what is in a model file", f"{example} inspect model.safetensors")

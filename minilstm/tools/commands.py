@@ -31,7 +31,7 @@ import numpy as np
 
 from minilstm.arrays import Array
 from minilstm.data import download_imdb, load_builtin, load_imdb
-from minilstm.data.labels import hold_out, shorten
+from minilstm.data.labels import hold_out, printable, shorten
 from minilstm.data.own import FORMATS, load_own
 from minilstm.data.records import Row, choose_labels, class_numbers, write_answers
 from minilstm.data.text import Tokenizer, pad_sequences
@@ -346,11 +346,6 @@ def print_json(thing: dict[str, Any]) -> None:
     utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
     text = json.dumps(thing, ensure_ascii=False)
     print(text if utf8 and text.isprintable() else json.dumps(thing), flush=True)
-
-
-def printable(text: str) -> str:
-    """Escape what is not printable, so that a label out of a file cannot send commands to the terminal."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
