@@ -5,7 +5,7 @@
 (() => {
   const byId = (id) => document.getElementById(id);
   const DEFAULTS = { text: "", t: -1, screen: "step", unit: 0, run: -1, shift: 0, reader: "trained", k: -1, show: "c", what: "", tour: 0 };
-  const SLICE = 30; // ms of work between two looks at the keyboard
+  const SLICE = 40; // ms of work at most between two looks at the keyboard
   let state = { ...DEFAULTS };
   let models = {};
   let about = null;
@@ -87,6 +87,8 @@
 
   // ---- State ---------------------------------------------------------------------------------------------------------
 
+  const readers = () => ["trained", "untrained", ...(models.other ? ["other"] : [])];
+
   function fromHash() {
     const found = { ...DEFAULTS, text: about.texts[0]?.text ?? "" };
     for (const [key, value] of new URLSearchParams(location.hash.slice(1))) {
@@ -95,7 +97,7 @@
       if (typeof DEFAULTS[key] === "string") found[key] = value.slice(0, 20000);
       else if (Number.isFinite(number)) found[key] = number;
     }
-    if (!Object.hasOwn(models, found.reader)) found.reader = "trained";
+    if (!readers().includes(found.reader)) found.reader = "trained";
     found.shift = Math.max(-6, Math.min(6, found.shift));
     return found;
   }
@@ -124,11 +126,13 @@
     jobs.set(name, turn);
     const go = () => {
       if (jobs.get(name) !== turn) return;
-      const end = performance.now() + SLICE;
-      for (;;) {
+      const start = performance.now();
+      for (let before = start, longest = 0; ; ) {
         const { done: finished, value } = steps.next();
         if (finished) return done(value);
-        if (performance.now() > end) {
+        longest = Math.max(longest, performance.now() - before);
+        before = performance.now();
+        if (before + longest > start + SLICE) {
           progress(value);
           return setTimeout(go, 0);
         }
@@ -221,7 +225,7 @@
       make("h2", { id: "read-title" }, "How does the prediction change from word to word?"),
       make("label", { for: "text" }, "Type a text, or pick one:"), typed,
       make("div", { class: "row" }, picked,
-        make("span", {}, make("label", { for: "reader" }, "read by "), choice("reader", Object.keys(reads).filter((name) => name !== "other" || models.other).map((name) => [name, reads[name]]))),
+        make("span", {}, make("label", { for: "reader" }, "read by "), choice("reader", readers().map((name) => [name, reads[name]]))),
         reading.logits.length > 1 ? choice("k", [[-1, "explain the prediction"], ...model.about.labels.map((label, n) => [n, `explain ${cut(label)}`])]) : null),
       state.shift ? make("p", { class: "note" }, `The forget bias of every LSTM is shifted by ${signed(state.shift)}. `, button("Undo", () => set({ shift: 0 }), { id: "undo" })) : null,
       make("div", { class: "words", role: "radiogroup", "aria-label": "The words of the text; arrow keys move", id: "words", keydown: moved }, wordButtons(reading)),
@@ -690,7 +694,7 @@
   function start() {
     about = JSON.parse(byId("model").textContent);
     const numbers = decodeWeights(byId("weights").textContent, about.dtype);
-    models = { trained: loadModel(about, numbers), untrained: null };
+    models = { trained: loadModel(about, numbers) };
     if (about.compare) models.other = loadModel(about.compare, numbers);
     byId("about").textContent = `${about.title}; predicts ${about.labels.map((label) => cut(label)).join(" or ")}; ${about.tokenizer.words.length.toLocaleString("en")} words, ${numbers.length.toLocaleString("en")} weights.`;
     state = fromHash();
