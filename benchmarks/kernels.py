@@ -78,13 +78,14 @@ def forward(s: Size, B: int) -> tuple[Any, ...]:
     """Make the arguments of the LSTM's steps; 0 and 1 are the codes of tanh and sigmoid."""
     N, index = words(s, B)
     ones, index, lengths = np.ones((B, s.H), np.float32), np.ascontiguousarray(index.T), text(s, B)[1]
-    return draw(N, 4 * s.H), index, draw(s.H, 4 * s.H), ones, lengths, 0, 1
+    gates, h, c = (np.empty(shape, np.float32) for shape in ((s.T, B, 4 * s.H), (s.T + 1, B, s.H), (s.T + 1, B, s.H)))
+    return gates, h, c, draw(N, 4 * s.H), index, draw(s.H, 4 * s.H), ones, lengths, 0, 1
 
 
 def backward(s: Size, B: int) -> tuple[Any, ...]:
     """Make the arguments of the backward steps of a layer that outputs its last state."""
-    _, _, U, ones, lengths, phi, sigma = arguments = forward(s, B)
-    gates, _, c = kernels.lstm_steps_forward(*arguments)
+    gates, _, c, _, _, U, ones, lengths, phi, sigma = arguments = forward(s, B)
+    kernels.lstm_steps_forward(*arguments)
     no_steps, UT = np.empty((0, B, s.H), np.float32), np.ascontiguousarray(U.T)  # (0, B, H), (4H, H)
     return no_steps, draw(2, B, s.H), gates, c, UT, ones, lengths, phi, sigma, 1e-30
 

@@ -21,8 +21,11 @@ Every forward and backward pass is written by hand in NumPy and checked. Read th
     gradcheck.py              how all of it is checked
 
 Around the lesson: ``data/`` turns texts into padded batches, ``runs/`` has callbacks, checkpoints and model files,
-``fast/`` computes the same faster, ``tools/`` has the command line and what finds mistakes.
+``explain/`` looks into a trained model, ``fast/`` computes the same faster, ``tools/`` has the command line and what
+finds mistakes.
 """
+
+from minilstm.tools import startup as startup  # isort: split
 
 from minilstm import losses, optimizers
 from minilstm.data.text import Tokenizer, pad_sequences

@@ -35,7 +35,7 @@ from minilstm.arrays import Array, Arrays, Lengths
 from minilstm.layers.base import Layer
 from minilstm.losses import Loss
 from minilstm.tools.report import Report, check_of
-from minilstm.tools.validate import as_float64, check_layer_and_array, check_same
+from minilstm.tools.validate import as_float64, check_kind, check_same
 
 
 def compare(
@@ -109,7 +109,8 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, complex_step: b
         lengths: (B,), to check a batch with padding; worth it.
         complex_step: False for a layer that is not complex-safe.
     """
-    check_layer_and_array(layer, Layer, x)
+    check_kind("layer", layer, Layer)
+    check_kind("x", x, np.ndarray)
     what = f"{layer!r}, padded" if lengths is not None else repr(layer)
     layer = copy.deepcopy(layer)
     rng = np.random.default_rng(0)

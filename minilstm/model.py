@@ -18,6 +18,7 @@ from minilstm.layers.base import Layer
 from minilstm.losses import Loss, get_loss
 from minilstm.optimizers import Optimizer, get_optimizer
 from minilstm.runs.callbacks import History
+from minilstm.tools import report
 from minilstm.tools.validate import check_dtype, check_layers, check_metrics, check_new_layer, make_rng
 
 
@@ -33,7 +34,7 @@ class Sequential:
         layers: the layers added so far.
         stop_training: a callback sets it to end ``fit`` after the epoch.
         tokenizer: what turns texts into this model's token ids, to be saved along with it; None unless you set it.
-        metadata: facts to be saved along, such as labels; what JSON holds, by name.
+        metadata: facts to be saved along, such as labels; what JSON holds, by name. ``fit`` adds "padded_to".
     """
 
     def __init__(self, layers: Iterable[Layer] = (), seed: int | None = None, dtype: npt.DTypeLike = "float32") -> None:
@@ -138,6 +139,4 @@ class Sequential:
 
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print each layer with its output shape and the number of its parameters."""
-        from minilstm.runs import saving
-
-        saving.summary(self, print_fn)
+        report.summary(self, print_fn)

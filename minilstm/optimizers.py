@@ -21,7 +21,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from minilstm.arrays import Array, Arrays
-from minilstm.tools.hints import Hinted
+from minilstm.keras.arguments import Hinted
 from minilstm.tools.validate import alias, by_name, check_gradients, check_settings
 
 
@@ -143,5 +143,5 @@ OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop
 
 
 def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
-    """Find an optimiser by its Keras name, with default settings; an Optimizer passes through. Errors: ``by_name``."""
+    """Find an optimiser by its Keras name, with default settings; an Optimizer passes through."""
     return by_name("optimizer", optimizer, OPTIMIZERS, Optimizer)

@@ -30,18 +30,18 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from minilstm.arrays import Array, Arrays, Lengths, Rng
+from minilstm.data.bars import progress_bar
 from minilstm.data.batching import Shard, add_shards, batches, shards, tree_sum
 from minilstm.data.inputs import Samples, check_compiled, check_stackable, take, take_both
 from minilstm.fast import Map, Plan, choose_plan
+from minilstm.keras.arguments import refuse
 from minilstm.layers.base import Layer
 from minilstm.losses import Loss
 from minilstm.runs.callbacks import CallbackList, History, Progress
 from minilstm.runs.nonfinite import NotFiniteError, explain
 from minilstm.runs.run import Run
-from minilstm.tools.hints import refuse
 from minilstm.tools.validate import check_positive
 
 
@@ -106,6 +106,7 @@ def fit(
     batch_size, epochs = check_positive("fit", batch_size=batch_size, epochs=epochs)
     (data, y), held_out = take_both(model, loss, x, y, validation_split, validation_data)
     model.history = history = History()
+    model.metadata = model.metadata | data.padding
     params = {"epochs": epochs, "steps": math.ceil(len(data) / batch_size), "verbose": verbose}
     call = CallbackList(history, callbacks, Progress(verbose) if verbose else None, model, params)
     plan = choose_plan(model.layers, optimizer)
@@ -176,7 +177,7 @@ def means(sums: Array, model: Any) -> dict[str, float]:
 def predict(model: Any, x: Any, batch_size: int = 32, verbose: int = 1) -> Array:
     """Compute the model's outputs (N, K) for samples x, in their order; ``verbose=0`` shows no bar. Errors: ``fit``."""
     check_positive("predict", batch_size=batch_size)
-    data = Samples(model.layers, model.dtype, x)
+    data = Samples(model.layers, model.dtype, x, model.metadata)
     model.build(data.shape_in)
     check_stackable(data.array, model.shapes[-1])
     parts = list(outputs(choose_plan(model.layers), data, batch_size, "predict", verbose))
@@ -203,7 +204,7 @@ def score(plan: Plan, loss: Loss, data: Samples, y: Array, batch_size: int, verb
 
 def outputs(plan: Plan, data: Samples, batch_size: int, title: str, verbose: int) -> Generator[tuple[Array, Array]]:
     """Yield row numbers (B,) and the model's outputs for them (B, K), a batch at a time, shortest first."""
-    bar = tqdm(total=len(data), desc=title, unit=" reviews", leave=False, delay=1, disable=None if verbose else True)
+    bar = progress_bar(bool(verbose), total=len(data), desc=title, unit=" reviews", delay=1)
     with plan.workers() as parallel_map, bar:
         for rows in batches(data.lengths, int(batch_size)):
             parts = shards(data.lengths, rows)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minilstm import LSTM, Bidirectional, Dense
+from minilstm.fast.plan import choose
 from minilstm.layers.base import flip
 
 LENGTHS = np.array([5, 0, 3])
@@ -108,3 +109,14 @@ def test_lstm_dropout_hides_the_same_numbers_at_every_step_and_only_while_traini
 def test_what_does_not_fit_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("twin", [False, True])
+@pytest.mark.parametrize("dy", [np.ones((2, 7)), np.ones(4), np.float64(1)])
+def test_a_gradient_of_another_shape_is_refused_by_the_layer_and_by_its_twin(rng, dy, twin):
+    layer = Bidirectional(LSTM(4))
+    layer.build((3, 5), rng, np.float64)
+    runner = choose([layer])[0][0] if twin else layer
+    _, cache = runner.forward(rng.standard_normal((2, 3, 5)))
+    with pytest.raises((ValueError, TypeError), match=r"Bidirectional: dy .* expected"):
+        runner.backward(dy, cache)

@@ -280,6 +280,12 @@ def test_a_folder_of_ones_own_with_train_pos_is_not_taken_for_imdb(tmp_path, cap
     assert cli.main(["train", str(train), *out]) == 0
 
 
+@pytest.mark.parametrize("name", ["r.tar", "r.tar.gz", "r.TGZ", "r.tar.xz", "r.tar.bz2", "imdb"])
+def test_an_archive_is_taken_for_imdb_however_it_is_compressed(name):
+    assert commands.kind(name) == "imdb"
+    assert commands.kind("r.csv.gz") == "own"
+
+
 def test_standard_input_serves_as_data(model, tickets, monkeypatch, capsys):
     content = (tickets / "tickets.csv").read_bytes()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))

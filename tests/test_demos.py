@@ -164,6 +164,7 @@ def test_every_demo_trains_and_shows_its_layers_its_accuracy_the_baseline_and_so
     assert len(re.findall(r"(right|WRONG)  predicted (positive|negative) \(p = [01]\.\d\d\)", result.stdout)) == 6
 
 
+@pytest.mark.slow
 def test_look_trains_a_model_shows_how_it_reads_and_says_where_the_page_and_the_plots_are(call, tmp_path, monkeypatch):
     monkeypatch.delenv("MINILSTM_DATA", raising=False)
     result = call(
@@ -183,6 +184,7 @@ def test_look_trains_a_model_shows_how_it_reads_and_says_where_the_page_and_the_
         assert Path(name).stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_attributions_of_a_few_texts_are_a_table_of_all_models(call):
     result = call("experiments/attributions.py", "--texts", "20", "--reviews", "40")
     assert result.returncode == 0, result.stderr

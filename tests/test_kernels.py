@@ -70,7 +70,8 @@ def folders(tmp_path, monkeypatch):
     usual, temporary = tmp_path / "usual", tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(compiled.config, "CACHE_DIR", str(usual))
-    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [caching.UserProvidedCacheLocator])
+    places = [place for place in caching.CacheImpl._locator_classes if "UserProvided" in place.__name__]
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", places)
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     compiled.say_once.cache_clear()
     return usual, temporary

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -284,13 +285,18 @@ def test_blas_gets_its_threads_back_when_the_last_of_the_calls_that_overlap_has_
 
     first, second = contextlib.ExitStack(), contextlib.ExitStack()
     assert blas_threads() == {2}
-    first.enter_context(threads())
-    assert blas_threads() == {1}
-    second.enter_context(threads())
-    first.close()
-    assert blas_threads() == {1}
-    second.close()
-    assert blas_threads() == {2}
+    with ThreadPoolExecutor(1) as other:
+        first.enter_context(threads())
+        assert blas_threads() == {1}
+        other.submit(second.enter_context, threads()).result()
+        first.close()
+        assert blas_threads() == {1}
+        other.submit(second.close).result()
+        assert blas_threads() == {2}
+        other.submit(first.enter_context, threads()).result()
+        assert blas_threads() == {1}
+        other.submit(first.close).result()
+        assert blas_threads() == {2}
 
 
 def test_fits_in_several_threads_end_with_the_weights_of_each_alone_and_leave_blas_as_it_was(rng, two_blas_threads):
@@ -386,6 +392,25 @@ def test_ctrl_c_is_a_keyboard_interrupt_on_one_thread_too_and_leaves_a_model_tha
     model.save(tmp_path / "model.safetensors")
     same = Sequential.load(tmp_path / "model.safetensors")
     assert np.array_equal(same.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_memory_of_an_earlier_step_is_used_again_once_no_array_refers_to_it():
+    from minilstm.fast.threads import memory
+
+    def steps():
+        first = memory(10, np.dtype("float32"))
+        address, view = first.ctypes.data, first[2:4]
+        del first
+        second = memory(10, np.dtype("float32"))
+        assert not np.shares_memory(second, view)
+        del view
+        third = memory(5, np.dtype("float64"))
+        assert third.shape == (5,)
+        assert third.ctypes.data == address
+        return memory(0, np.dtype("float64")).shape
+
+    with ThreadPoolExecutor(1) as pool:  # each thread has its own
+        assert pool.submit(steps).result() == (0,)
 
 
 @pytest.mark.slow

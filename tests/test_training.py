@@ -290,7 +290,7 @@ def test_weights_that_are_not_finite_are_named(planted):
     model = small()
     model.params[planted].flat[-1] = np.nan
     message = stopped(model)
-    assert f"epoch 1, batch 1: the weights {planted} hold NaN or infinity already" in message
+    assert f"epoch 1, batch 1: the weights {planted} already hold NaN or infinity" in message
     assert model.optimizer.iterations == 0
 
 
@@ -303,8 +303,8 @@ def regression(optimizer, scale=1.0, *layers):
 
 def test_a_huge_learning_rate_stops_with_step_layer_cause_and_remedy():
     message = stopped(*regression(SGD(1e6)), epochs=9)
-    assert re.match(r"epoch 1, batch \d: (going forward, dense|the loss of what dense)", message)
-    assert re.search(r"Weights go up to .*e\+.*the learning rate, 1e\+06, is too high; take a tenth of it", message)
+    assert re.match(r"epoch 1, batch \d: (in the forward pass, dense|the loss of what dense)", message)
+    assert re.search(r"Weights go up to .*e\+.*the learning rate, 1e\+06, is too high; try a tenth of it", message)
     assert message.endswith("give the optimiser global_clipnorm=1.0")
 
 
@@ -317,15 +317,15 @@ def test_an_lstm_that_grows_without_limit_is_named():
     model.compile()
     model.params["lstm.U"][:] = 1e8
     message = stopped(model)
-    assert "lstm made NaN or infinity" in message
-    assert "With activation='relu' the state of an LSTM can grow at each step; take 'tanh'" in message
+    assert "lstm produced NaN or infinity" in message
+    assert "With activation='relu' the state of an LSTM can grow at each step; use 'tanh'" in message
 
 
 def test_a_gradient_that_is_not_finite_names_the_layer_that_gave_it_though_the_loss_is_finite():
     model = Sequential([Embedding(20, 4), LSTM(6), Poisoned(), Dense(1, "sigmoid")], seed=0)
     model.compile()
     message = stopped(model)
-    assert "epoch 1, batch 3: going backward, poisoned made NaN or infinity, in dx" in message
+    assert "epoch 1, batch 3: in the backward pass, poisoned produced NaN or infinity, in dx" in message
     assert "look at Poisoned itself" in message
 
 

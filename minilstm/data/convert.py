@@ -35,7 +35,7 @@ def as_array(symbol: str, x: Any) -> Array:
     """Make an array, or raise a ValueError where rows differ in length."""
     try:
         return np.asarray(as_sequence(symbol, x))
-    except ValueError as error:
+    except (ValueError, np.ma.MAError) as error:
         raise ValueError(f"{symbol} is not an array of numbers: {error}") from error
 
 

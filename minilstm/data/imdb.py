@@ -23,9 +23,10 @@ from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from minilstm.data.files import DAMAGED, decompressed, replace_file
+from minilstm.data.bars import progress_bar
+from minilstm.data.files import replace_file
+from minilstm.data.reading import DAMAGED, decompressed
 from minilstm.tools.validate import check_number, make_rng
 
 IntArray = NDArray[np.int64]
@@ -270,7 +271,7 @@ def _wanted(name: str) -> bool:
 
 def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the files of the corpus."""
-    for file in tqdm(_wanted_files(folder), desc=f"reading {folder.name}", unit=" files", leave=False, disable=None):
+    for file in progress_bar(True, _wanted_files(folder), desc=f"reading {folder.name}", unit=" files"):
         if file.stat().st_size > LARGEST:
             raise ValueError(f"{file} has {file.stat().st_size} bytes, too many for a review: {_by_hand()}")
         yield file.as_posix(), file.read_bytes()
@@ -300,9 +301,9 @@ class _Stream:
 
 
 def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the files of the corpus, in one pass."""
+    """Yield name and content of the files that matter, in one pass."""
     size = archive.stat().st_size
-    progress = tqdm(total=size, desc=f"reading {archive.name}", unit="B", unit_scale=True, leave=False, disable=None)
+    progress = progress_bar(True, total=size, desc=f"reading {archive.name}", unit="B", unit_scale=True)
     try:
         with archive.open("rb") as file, progress:
             stream = _Stream(decompressed(file))  # some browsers have decompressed it already

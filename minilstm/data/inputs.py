@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,20 @@ class Samples:
         dtype: the dtype of the model.
         x: a list of 1-D integer arrays or lists (ragged), or an integer array (N, T); without an Embedding, a
             float array (N, D) or (N, T, D).
+        metadata: that of the model. A warning is issued if it was trained on padded texts and x is not, or vice versa.
+
+    Attributes:
+        padding: what ``fit`` adds to the metadata: ``{"padded_to": T}`` for texts padded to T tokens, with T = 0 for
+            texts without padding; empty where the model reads both alike, or it cannot be seen.
 
     Raises:
         TypeError: ``x`` holds strings or numbers of another kind, or is a sparse matrix.
         ValueError: ``x`` has no samples or the wrong number of axes, or holds NaN or a token outside the vocabulary.
     """
 
-    def __init__(self, layers: Sequence[Layer], dtype: np.dtype[Any], x: Any) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], dtype: np.dtype[Any], x: Any, metadata: Mapping[str, Any] | None = None
+    ) -> None:
         if not layers:
             raise ValueError("the model has no layers; add one, such as model.add(Embedding(1000, 50))")
         x = as_sequence("x", x)
@@ -47,6 +55,28 @@ class Samples:
             self._take_tokens(first, x)
         else:
             self._take_texts(first, x)
+        self.padding = self._find_padding(first)
+        self._compare_padding((metadata or {}).get("padded_to"))
+
+    def _find_padding(self, first: Layer) -> dict[str, int]:
+        if not isinstance(first, Embedding) or first.mask_zero or first.build_length is not None:
+            return {}
+        array, T = self.array, int(self.lengths[0])
+        if array is None and (self.lengths == T).all():
+            array = self.tokens.reshape(len(self.lengths), T)  # (N, T), which may be a list of padded rows
+        if array is not None and T > 1 and (~array[:, :2].any(axis=1) | ~array[:, -2:].any(axis=1)).any():
+            return {"padded_to": T}  # two zeros at an end, where one might be a word
+        return {} if self.array is not None else {"padded_to": 0}
+
+    def _compare_padding(self, trained: Any) -> None:
+        padded = self.padding.get("padded_to")
+        if not isinstance(trained, int) or padded is None or bool(trained) == bool(padded):
+            return
+        if trained:
+            wrong = f"arrays padded to {trained} tokens, but x has no padding; pad it alike, as pad_sequences does"
+        else:
+            wrong = f"texts without padding, but x is padded to {padded} tokens; leave out pad_sequences"
+        warnings.warn(f"the model was trained on {wrong}: it reads padding as words", stacklevel=4)
 
     def _take_numbers(self, dtype: np.dtype[Any], array: Array) -> None:
         if array.dtype.kind not in "fiub":
@@ -169,7 +199,7 @@ def split_off(x: Any, y: Any, fraction: float) -> tuple[tuple[Any, Any], tuple[A
 
 def take(model: Any, loss: Loss, x: Any, y: Any) -> tuple[Samples, Array]:
     """Take samples x and labels y from the user, and build the model for them if it is not built yet."""
-    data = Samples(model.layers, model.dtype, x)
+    data = Samples(model.layers, model.dtype, x, model.metadata)
     model.build(data.shape_in)
     return data, check_labels(model.shapes[-1], model.dtype, loss, y, len(data))
 

@@ -23,8 +23,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from minilstm.data.files import decode, hidden, lines, unpack
 from minilstm.data.labels import shorten, warn_of_look_alikes
+from minilstm.data.reading import decode, hidden, lines, unpack
 from minilstm.data.records import Row, read_json, read_table
 
 FORMATS = (

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilstm.arrays import Array
-from minilstm.data.files import lines, replace_file, unix_lines
+from minilstm.data.files import replace_file
 from minilstm.data.labels import shorten, sort_labels
+from minilstm.data.reading import lines, unix_lines
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST_FIELD = 2**31 - 1  # characters; Python's own limit for a field of a table is 131,072

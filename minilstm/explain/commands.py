@@ -78,7 +78,7 @@ def page(options: Namespace) -> int:
 def lines(t: Trace) -> list[str]:
     """Describe a trace in lines of text."""
     top, width = np.abs(t.steps).max(initial=0) or 1, max([4, *(min(24, len(word.text)) for word in t.words)])
-    out = [f"probability of {t.name}: {t['probability'][-1]:.4f}", ""]
+    out = [f"probability of {t.name[:80]}: {t['probability'][-1]:.4f}", ""]
     out += [f"{'word':<{width}}  {'after it':>8}  {'step':>8}", f"{'':<{width}}  {t['probability'][0]:8.4f}"]
     units = strongest(t)
     for word in t.words:
@@ -90,18 +90,19 @@ def lines(t: Trace) -> list[str]:
         step = t.steps[n]
         bar = ("+" if step > 0 else "-") * round(BAR * abs(step) / top)
         out.append(f"{name}  {t['probability'][n + 1]:8.4f}  {step:+8.3f}  {bar:<{BAR}}  {units[n]}".rstrip())
-    names, rows = list(t.attributions), [*zip(*t.attributions.values(), strict=True)][t.first :]
-    heads = "  ".join(f"{name.replace('_', ' '):>20}" for name in names)
-    out += ["", "what each word adds to the logit, by several methods", f"{'word':<{width}}  {heads}"]
-    for token, row in zip(t.tokens[t.first :], rows, strict=True):
-        out.append(f"{token[:24]:<{width}}  {'  '.join(f'{number:+20.3f}' for number in row)}")
-    out += [
-        "",
-        *(f"{name.replace('_', ' ')}: the sum is {a:.6f}, expected {b:.6f}" for name, (a, b) in t.checks.items()),
-    ]
-    for (one, other), r in t.rank_correlations().items():
-        out.append(f"rank correlation of {one.replace('_', ' ')} and {other.replace('_', ' ')}: {r:.2f}")
-    return out
+    return [*out, "", *comparison(t, width)]
+
+
+def comparison(t: Trace, width: int) -> list[str]:
+    """Describe the attributions next to each other, their sums, and how far they agree."""
+    names = {name: name.replace("_", " ") for name in t.attributions}
+    out = ["what each word adds to the logit, by several methods"]
+    out += [f"{'word':<{width}}  {'  '.join(f'{name:>20}' for name in names.values())}"]
+    for n in range(t.first, len(t.tokens)):
+        out.append(f"{t.tokens[n][:24]:<{width}}  {'  '.join(f'{t[name][n]:+20.3f}' for name in names)}")
+    out += ["", *(f"{names[name]}: the sum is {a:.6f}, expected {b:.6f}" for name, (a, b) in t.checks.items())]
+    pairs = {pair: r for pair, r in t.rank_correlations().items() if not np.isnan(r)}
+    return out + [f"rank correlation of {names[a]} and {names[b]}: {r:.2f}" for (a, b), r in pairs.items()]
 
 
 def strongest(t: Trace) -> list[str]:

@@ -13,6 +13,7 @@ from minilstm.explain.states import run, states
 from minilstm.model import Sequential
 
 BEST = 3  # contexts of each kind for a unit
+BATCH = 32  # texts that are run at a time
 AROUND = 2  # words read before the one that changed c_t
 
 Changes = dict[tuple[tuple[str, ...], int], float]  # how much the word at an index of some words changed c_t
@@ -26,17 +27,21 @@ def contexts(model: Sequential, texts: Sequence[str]) -> dict[str, list[dict[str
     much. The units of a Bidirectional are those of the LSTM that reads forwards, then those of the other.
     """
     reader = Reader(model)
+    read = [
+        ([word.text for word in words if word.position is not None], ids) for words, ids in map(reader.split, texts)
+    ]
+    read = sorted((pair for pair in read if pair[0]), key=lambda pair: len(pair[0]))  # batches of similar length
     found: dict[tuple[str, str], list[tuple[Changes, Changes]]] = {}
-    for text in texts:
-        words, ids = reader.split(text)
-        tokens = [word.text for word in words if word.position is not None]
-        runs = list(run(reader.layers, *reader.batch([ids])))
+    for part in (read[n : n + BATCH] for n in range(0, len(read), BATCH)):
+        runs = list(run(reader.layers, *reader.batch([ids for _, ids in part])))
         for s in states(runs, [np.zeros_like(r.y) for r in runs]):
-            if s.words and tokens:
-                name, (_, _, H) = runs[s.layer_index].layer.name, s.cache.c.shape
-                change = np.diff(s.cache.c[:, 0], axis=0)  # (T, H), in the order of reading
+            if not s.words:
+                continue
+            name, (_, _, H) = runs[s.layer_index].layer.name, s.cache.c.shape
+            units = found.setdefault((name, s.name), [({}, {}) for _ in range(H)])
+            for b, (tokens, _) in enumerate(part):
+                change = np.diff(s.cache.c[:, b], axis=0)[: s.cache.lengths[b]]  # (T, H), in the order of reading
                 change = change[: len(tokens)] if s.backwards else change[-len(tokens) :]  # (N, H), without padding
-                units = found.setdefault((name, s.name), [({}, {}) for _ in range(H)])
                 for (raises, lowers), c in zip(units, change.T, strict=True):
                     note(raises, tokens, c, s.backwards)
                     note(lowers, tokens, -c, s.backwards)

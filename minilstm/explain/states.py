@@ -78,7 +78,7 @@ def every_step(dy: Array, cache: LSTMCache) -> Array:
     if dy.ndim == 3:
         return dy[0, :T]
     steps = np.zeros((T, dy.shape[1]))
-    steps[-1:] = dy
+    steps[-1:] = dy[0]
     return steps
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.linalg.cython_blas  # noqa: F401 - the BLAS of np.dot in a kernel, loaded before threads.py limits it
 
 from minilstm.arrays import Array
 from minilstm.fast.compiled import compiled
@@ -128,16 +127,13 @@ def _rows_with_step(lengths: Array, t: int) -> int:
 
 @compiled
 def lstm_steps_forward(
-    P: Array, index: Array, U: Array, m_h: Array, lengths: Array, phi: int, sigma: int
-) -> tuple[Array, Array, Array]:
+    gates: Array, h: Array, c: Array, P: Array, index: Array, U: Array, m_h: Array, lengths: Array, phi: int, sigma: int
+) -> None:
     """Run (1) to (4): from P (N, 4H), whose row index[t, b] batch row b reads at step t, to gates, h and c.
 
     The gates are (T, B, 4H), h and c (T+1, B, H); h[t] is the state before step t.
     """
     (T, B), H = index.shape, U.shape[0]
-    gates = np.empty((T, B, 4 * H), P.dtype)  # (T, B, 4H)
-    h = np.empty((T + 1, B, H), P.dtype)  # (T+1, B, H)
-    c = np.empty((T + 1, B, H), P.dtype)  # (T+1, B, H)
     h[0], c[0] = 0, 0
     h_seen = np.empty((B, H), P.dtype)  # (B, H)
     for t in range(T):
@@ -163,7 +159,6 @@ def lstm_steps_forward(
             _activate(h_t, phi)
             for j in range(H):
                 h_t[j] *= o[j]
-    return gates, h, c
 
 
 @compiled

@@ -15,6 +15,7 @@ import numpy as np
 from minilstm.arrays import Array, Arrays, Lengths, Rng
 from minilstm.fast import kernels
 from minilstm.fast.rows import UniqueRows
+from minilstm.fast.threads import memory
 from minilstm.fast.twin import Cache, Twin, takes_rows
 from minilstm.layers import bidirectional, lstm
 
@@ -51,7 +52,9 @@ class FastLSTM(Twin):
             index = np.arange(T * B).reshape(T, B)  # (T, B)
         P = table @ W  # (1) but for its second term, (N, 4H)
         P += b
-        gates, h, c = kernels.lstm_steps_forward(P, index, U, m_h, n, phi, sigma)
+        gates, c = np.split(memory(4 * T * B * H + (T + 1) * B * H, U.dtype), [4 * T * B * H])
+        gates, c, h = gates.reshape(T, B, 4 * H), c.reshape(T + 1, B, H), np.empty((T + 1, B, H), U.dtype)
+        kernels.lstm_steps_forward(gates, h, c, P, index, U, m_h, n, phi, sigma)
         y = h[1:].swapaxes(0, 1) if layer.return_sequences else h[-1]  # (B, T, H) or (B, H)
         return y, (table, index, words, gates, h, c, m_x, m_h, n, W, U, phi, sigma)
 
@@ -116,5 +119,8 @@ class FastBidirectional(Twin):
 
     def backward(self, dy: Array, cache: Any) -> tuple[Any, Arrays]:
         """Compute dx and the gradients of both LSTMs' parameters."""
+        *rest, H = cache.f.shape
+        width = 2 * H if self.layer.merge_mode == "concat" else H
+        bidirectional.check_arrays("Bidirectional", cache.f.dtype, dy=(dy, (*rest, width)))
         dx, grads_f, grads_r = bidirectional.bidirectional_backward(dy, cache, *self.runners, self.layer.merge_mode)
         return dx, bidirectional.both(grads_f, grads_r)

@@ -9,9 +9,7 @@ Cache = tuple[Any, ...]  # what backward needs
 
 
 class Twin:
-    """Computes what a layer computes, in its place, with the same interface.
-
-    Everything that is not slow stays with the layer itself: parameters, masks of dropout, lengths.
+    """Computes what a layer computes, in its place; parameters, masks of dropout and lengths stay with the layer.
 
     Attributes:
         layer: the layer.

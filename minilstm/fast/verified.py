@@ -36,10 +36,7 @@ IGNORED = ("annotation", "returns", "type_comment", "type_params", "kind", "ctx"
 
 
 def changed(name: str, roots: Roots) -> str | None:
-    """Name the first function or constant that is not as the twin ``name`` was verified; None where all are.
-
-    Cost: some 50 ms at the first call, while files are read; then less than 1 ms.
-    """
+    """Name the first function or constant that is not as the twin ``name`` was verified; None where all are."""
     verified, now = records().get(name, {}), reach(roots)
     different = sorted((key for key in now if now[key] != verified.get(key)), key=lambda key: now[key] != "replaced")
     return next(iter(different or [key for key in verified if key not in now]), None)

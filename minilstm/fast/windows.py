@@ -15,13 +15,13 @@ from minilstm.layers.windows import Windows
 
 
 def taps(windows: Windows, index: Array, lengths: Lengths) -> Array:
-    """Find what the windows see: (B, T_out, K), entries of ``index`` (B, T), or -1 for the zeros around a row.
+    """Find what the windows see: a view (B, T_out, K), entries of ``index`` (B, T), or -1 for the zeros around a row.
 
     The entries for windows after a row's last are meaningless.
     """
     frame = windows.frame(index, lengths, fill=-1)  # (B, T_frame)
-    first = np.arange(windows.count(index.shape[1]))[:, None] * windows.stride  # (T_out, 1)
-    return np.take(frame, first + np.arange(windows.size) * windows.dilation, axis=1)  # (B, T_out, K)
+    shape, (row, step) = (len(frame), windows.count(index.shape[1]), windows.size), frame.strides
+    return np.ndarray(shape, frame.dtype, frame, strides=(row, windows.stride * step, windows.dilation * step))
 
 
 class FastConv1D(Twin):
@@ -44,7 +44,7 @@ class FastConv1D(Twin):
         else:
             table = conv1d.zero_padding(x, lengths).reshape(B * T, D)  # (B*T, D)
             index = np.arange(B * T).reshape(B, T)  # (B, T)
-        at = taps(layer.windows, index, lengths)  # (B, T_out, K)
+        at = np.ascontiguousarray(taps(layer.windows, index, lengths))  # (B, T_out, K)
         n_windows = layer.windows.count(np.full(B, T) if lengths is None else lengths)  # (B,)
         P = (table @ W.swapaxes(0, 1).reshape(D, K * F)).reshape(-1, K, F)  # (N, K, F), P[n, k] = x_n W_k
         y = kernels.conv1d_windows_forward(P, at, b, n_windows, phi)  # (B, T_out, F)

@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
-from minilstm.tools.hints import Hinted
+from minilstm.keras.arguments import Hinted
 from minilstm.tools.validate import call_of
 
 

@@ -80,7 +80,7 @@ class Dense(Layer):
 
     def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Any]:
         """Compute y (B, H) from x (B, D), or y (B, T, H) from x (B, T, D)."""
-        steps = np.ndim(x) == 3
+        steps = getattr(x, "ndim", 0) == 3
         W, b = check_input(self, x, lengths, "B T D" if steps else "B D", "W b")
         return dense_forward(x, W, b, lengths if steps else None, self.activation)
 
@@ -125,7 +125,7 @@ class Activation(Layer):
 
     def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Any]:
         """Compute y from x."""
-        steps = np.ndim(x) == 3
+        steps = getattr(x, "ndim", 0) == 3
         check_input(self, x, lengths, "B T D" if steps else "B D")
         return activation_forward(x, lengths if steps else None, self.activation)
 

@@ -59,7 +59,7 @@ class Dropout(Layer):
 
     def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Any]:
         """Hide a fraction of x if ``train``, with random numbers from ``rng``."""
-        steps = np.ndim(x) == 3
+        steps = getattr(x, "ndim", 0) == 3
         check_input(self, x, lengths, "B T D" if steps else "B D")
         m = dropout_mask(x.shape, self.rate if train else 0, x.real.dtype, rng)  # (1), the shape of x
         return dropout_forward(x, m, lengths if steps else None)

@@ -1,1 +1,1 @@
-"""What surrounds training: callbacks, checkpoints, and models in files."""
+"""Callbacks, checkpoints and model files."""

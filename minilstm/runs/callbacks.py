@@ -1,70 +1,70 @@
-"""Callbacks: what happens beside the training, at the end of an epoch or of a batch.
+"""Callbacks: code that ``fit`` calls at the start and end of the training, of each epoch and of each batch.
 
-``fit`` calls the methods below on every callback it is given, in order. The names are Keras's; any object that has
-some of them will do. ``logs`` holds the numbers so far: loss, accuracy, and at the end of an epoch val_loss and
-val_accuracy where there is validation data, and grad_norm, the mean length of the gradient before clipping. A callback
-ends the training with ``self.model.stop_training = True``.
+``fit`` calls the methods below on every callback in the list, in order. The names are Keras's; any object that has some
+of these methods is a callback. ``logs`` holds the numbers so far: loss and accuracy; at the end of an epoch also
+grad_norm, the mean norm of the gradient before clipping, and with validation data val_loss and val_accuracy. A callback
+ends the training by setting ``self.model.stop_training = True``.
 
-A callback that is a context manager is entered before all that and left after it, whatever happens. One that has
-``state()``, which returns dicts, lists, arrays, numbers and text, and ``restore(state)`` is part of a checkpoint.
-Besides, ``fit`` tells ``on_run_begin(run)`` and ``on_run_progress(run)``, when all callbacks have heard of a batch or
-an epoch, to those who have to know the run itself: :class:`minilstm.ModelCheckpoint`.
+A callback that is a context manager is entered before the first of these calls and left after the last, whatever
+happens. One that has ``state()``, which returns dicts, lists, arrays, numbers and text, and ``restore(state)`` is part
+of a checkpoint. Callbacks that need the run itself, such as :class:`minilstm.ModelCheckpoint`, have
+``on_run_begin(run)`` and ``on_run_progress(run)``; ``fit`` calls the latter once all callbacks have seen a batch or an
+epoch.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import sys
 import time
 from typing import Any, Self
 
 import numpy as np
-from tqdm import tqdm
 
 from minilstm.arrays import Array
-from minilstm.tools.hints import Hinted
+from minilstm.data.bars import progress_bar
+from minilstm.keras.arguments import Hinted
 from minilstm.tools.validate import check_choice, check_number
 
 Logs = dict[str, float]
 
 
 class Callback(metaclass=Hinted):
-    """Base of all callbacks: every method there is, doing nothing.
+    """Base class of callbacks; its methods do nothing.
 
     Attributes:
         model: the model in training.
-        params: what is known beforehand: epochs, steps (batches in an epoch), verbose.
+        params: the arguments of ``fit`` that are known beforehand: epochs, steps (batches per epoch), verbose.
     """
 
     model: Any  # a Sequential
     params: dict[str, int]
 
     def set_model(self, model: Any) -> None:
-        """Take notice of the model, before anything else."""
+        """Called before all others, with the model."""
         self.model = model
 
     def set_params(self, params: dict[str, int]) -> None:
-        """Take notice of the size of the work."""
+        """Called before the training, with what is known of it."""
         self.params = params
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Called once, at the start."""
+        """Called once, before the first epoch."""
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Called once, at the end."""
+        """Called once, after the last epoch."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Called before epoch number ``epoch``, counted from 0."""
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Called after it and after its validation."""
+        """Called after an epoch and its validation."""
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Called before batch number ``batch`` of the epoch, counted from 0."""
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Called after it; ``logs`` holds the means of the epoch so far."""
+        """Called after a batch; ``logs`` holds the means over the epoch so far."""
 
 
 class CallbackList:
@@ -91,7 +91,7 @@ class CallbackList:
                 getattr(callback, method)(*arguments)
 
     def __enter__(self) -> Self:
-        """Enter those that are context managers."""
+        """Enter the callbacks that are context managers."""
         with contextlib.ExitStack() as stack:
             for callback in self.callbacks:
                 if hasattr(callback, "__exit__"):
@@ -100,54 +100,65 @@ class CallbackList:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Leave them, the last one first."""
+        """Leave them in reverse order."""
         self.entered.__exit__(*error)
 
 
-class History(Callback):
+class StatefulCallback(Callback):
+    """Base class of callbacks whose attributes named in ``keeps`` are part of a checkpoint."""
+
+    keeps: tuple[str, ...]
+
+    def state(self) -> dict[str, Any]:
+        """Return these attributes."""
+        return {name: getattr(self, name) for name in self.keeps}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue with those of an earlier run."""
+        for name in self.keeps:
+            setattr(self, name, state[name])
+
+
+class History(StatefulCallback):
     """The numbers of every epoch, as ``fit`` returns them.
 
     Attributes:
         epoch: the epochs that ended, counted from 0.
-        history: a list for each number, one entry an epoch: ``history["val_accuracy"][-1]``.
+        history: for each number a list with one entry per epoch: ``history["val_accuracy"][-1]``.
     """
+
+    keeps = ("epoch", "history")
 
     def __init__(self) -> None:
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Note the numbers."""
+        """Append the numbers of this epoch."""
         self.epoch.append(epoch)
         for name, number in (logs or {}).items():
             self.history.setdefault(name, []).append(number)
 
-    def state(self) -> dict[str, Any]:
-        """Give the numbers so far."""
-        return {"epoch": self.epoch, "history": self.history}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take over the numbers of an earlier run."""
-        self.epoch, self.history = state["epoch"], state["history"]
-
-
-class EarlyStopping(Callback):
+class EarlyStopping(StatefulCallback):
     """Stop once ``monitor`` has not improved for ``patience`` epochs.
 
     Args:
         monitor: the number to watch, such as "val_loss" or "val_accuracy".
-        min_delta: the least change that counts as an improvement.
-        patience: how many epochs without improvement are allowed for.
-        mode: "min" or "max": which way is better; "auto" takes "max" for an accuracy.
-        restore_best_weights: put the weights of the best epoch back at the end.
+        min_delta: the smallest change that counts as an improvement.
+        patience: the number of epochs without improvement after which training stops.
+        mode: "min" or "max", whichever is better; "auto" takes "max" for an accuracy.
+        restore_best_weights: whether to restore the weights of the best epoch at the end.
 
     Attributes:
-        best_epoch: the epoch of the best number, counted from 0.
-        stopped_epoch: the epoch that training stopped after, 0 if it never did.
+        best_epoch: the epoch with the best number, counted from 0.
+        stopped_epoch: the epoch after which training stopped, 0 if it was not stopped.
 
     Raises:
-        ValueError: an unknown mode; during training, a ``monitor`` that is not among the logs.
+        ValueError: an unknown mode; during training, a ``monitor`` that is not in the logs.
     """
+
+    keeps = ("best", "best_epoch", "stopped_epoch", "best_weights")
 
     def __init__(
         self,
@@ -171,7 +182,7 @@ class EarlyStopping(Callback):
         self.best_weights: list[Array] = []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Compare, and stop where there was no progress for too long."""
+        """Compare with the best epoch, and stop where there was no improvement for too long."""
         if self.monitor not in (logs or {}):
             raise ValueError(
                 f"EarlyStopping: {self.monitor!r} is not among {', '.join(logs or {})}; "
@@ -187,117 +198,100 @@ class EarlyStopping(Callback):
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Put the best weights back, if asked for."""
+        """Restore the best weights, if asked to."""
         if self.best_weights:
             self.model.set_weights(self.best_weights)
 
-    def state(self) -> dict[str, Any]:
-        """Give what was best, and when."""
-        return {name: getattr(self, name) for name in ("best", "best_epoch", "stopped_epoch", "best_weights")}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what was best in an earlier run."""
-        self.best, self.best_epoch, self.stopped_epoch = state["best"], state["best_epoch"], state["stopped_epoch"]
-        self.best_weights = state["best_weights"]
+class OneCycle(StatefulCallback):
+    """Raise the learning rate from 0 to that of the optimiser, then lower it to 0, once over the whole training.
 
-
-class OneCycle(Callback):
-    """Let the learning rate rise to what the optimiser has, and fall to nothing, once over the whole training.
-
-    At the start weights are far off and gradients point anywhere, so steps grow from small. At the end they have to
-    shrink, or the weights keep shaking around the place they have found. With q from 0 to 1, the share of the steps
-    done, w = ``warmup`` and η the optimiser's own rate, to which it returns after each step::
+    At the start the weights are far from good and gradients are erratic, so the steps start small and grow. At the end
+    they shrink so that the weights settle. Let q in [0, 1] be the fraction of steps done, w = ``warmup`` and η the
+    optimiser's own rate, to which it returns after each step; then the rate is::
 
         η q / w                                 while q < w
-        η (1 + cos(π (q - w) / (1 - w))) / 2    from there on
+        η (1 + cos(π (q - w) / (1 - w))) / 2    after that
 
-    A run that is stopped early never gets to the small steps; one that goes on from a checkpoint with other ``epochs``
-    follows the curve for those. Sources: Smith & Topin 2019 (one cycle), Loshchilov & Hutter 2017 (the cosine).
+    A run that is stopped early never reaches the small steps. One that is resumed with other ``epochs`` follows the
+    curve for those. Sources: Smith & Topin 2019 (one cycle), Loshchilov & Hutter 2017 (the cosine).
 
     Args:
-        warmup: w, the share of the steps in which the rate rises.
+        warmup: w, the fraction of steps in which the rate rises.
 
     Raises:
         TypeError: ``warmup`` is not a number.
         ValueError: ``warmup`` outside [0, 1).
     """
 
+    keeps = ("done",)
+
     def __init__(self, warmup: float = 0.3) -> None:
         self.warmup = check_number("warmup", warmup, 0, 1, inclusive=True)
 
     def __enter__(self) -> Self:
-        """Take note of the optimiser's own rate."""
+        """Remember the optimiser's own rate."""
         assert self.model.optimizer is not None  # fit has seen to it
         self.optimizer, self.peak = self.model.optimizer, self.model.optimizer.learning_rate
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Give it back, also where a step broke off."""
+        """Restore it, also after an error."""
         self.optimizer.learning_rate = self.peak
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Start at the first step."""
+        """Start with the first step."""
         self.done = 0
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Set the rate of this step, as in its middle."""
+        """Set the rate for this step: the curve at its middle."""
         q, w = (self.done + 0.5) / (self.params["epochs"] * self.params["steps"]), self.warmup
-        share = q / w if q < w else (1 + math.cos(math.pi * (q - w) / (1 - w))) / 2
-        self.optimizer.learning_rate = self.peak * share
+        factor = q / w if q < w else (1 + math.cos(math.pi * (q - w) / (1 - w))) / 2
+        self.optimizer.learning_rate = self.peak * factor
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Count the step and give the optimiser its own rate back."""
+        """Count the step and restore the optimiser's own rate."""
         self.done, self.optimizer.learning_rate = self.done + 1, self.peak
 
-    def state(self) -> dict[str, Any]:
-        """Give how many steps were made."""
-        return {"done": self.done}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.done = state["done"]
-
-
-class Progress(Callback):
-    """What one sees during training: a bar with the time left (``verbose`` 1), then a line for each epoch.
-
-    The bar is drawn only where somebody looks at a terminal. A log file gets the lines alone.
-    """
+class Progress(Callback, contextlib.AbstractContextManager["Progress"]):
+    """What ``fit`` shows: a bar with the time left (``verbose`` 1, at a terminal only), then a line for each epoch."""
 
     def __init__(self, verbose: int) -> None:
         self.verbose = verbose
-        self.bar = tqdm(disable=True)
-
-    def __enter__(self) -> Self:
-        """Draw nothing yet."""
-        return self
+        self.bar = progress_bar(False)
 
     def __exit__(self, *error: object) -> None:
-        """Take the bar away where training broke off."""
+        """Remove the bar after an error."""
         self.bar.close()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Draw the bar."""
         self.start = time.perf_counter()
-        self.bar = tqdm(
+        self.bar = progress_bar(
+            self.verbose == 1,
             desc=f"epoch {epoch + 1}/{self.params['epochs']}",
             total=self.params["steps"],
-            unit=" batches",
-            leave=False,
-            disable=self.verbose != 1 or not sys.stderr.isatty(),
+            bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]",  # within 80 columns
         )
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Move the bar."""
         self.bar.set_postfix(_readable(logs), refresh=False)
-        self.bar.update(batch + 1 - self.bar.n)  # a run that goes on begins further on
+        self.bar.update(batch + 1 - self.bar.n)  # a resumed run begins further on
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Replace the bar by a line."""
         self.bar.close()
         numbers = "  ".join(f"{name} {number}" for name, number in _readable(logs).items())
         seconds = time.perf_counter() - self.start
-        print(f"epoch {epoch + 1}/{self.params['epochs']}  {seconds:5.1f} s  {numbers}", flush=True)
+        say(f"epoch {epoch + 1}/{self.params['epochs']}  {seconds:5.1f} s  {numbers}")
+
+
+def say(text: str, file: Any = None) -> None:
+    """Print a line, or nothing where it cannot be printed, as after ``| head -1``: training matters more."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=file, flush=True)
 
 
 def _readable(logs: Logs | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Run: where a training is, so that it can be saved and resumed."""
+"""Run: how far a training has got, so that it can be saved and resumed."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ class Run:
     shuffle: bool
     call: CallbackList
     plan: str
-    epoch: int = 0  # the one that runs, counted from 0
+    epoch: int = 0  # the current one, counted from 0
     batch: int = 0  # how many of its batches are done
-    sums: Array = field(default_factory=lambda: np.zeros(3))  # over them, see sums_of
-    norms: float = 0.0  # likewise, of the lengths of the gradients
+    sums: Array = field(default_factory=lambda: np.zeros(3))  # over these batches, see sums_of
+    norms: float = 0.0  # sum of the norms of their gradients
     logs: dict[str, float] = field(default_factory=dict)  # the numbers of the last epoch that ended
     rng_state: dict[str, Any] = field(default_factory=dict)  # of model.rng when the order of the batches was drawn
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do; a wish to stop is granted after the epoch."""
+        """Whether nothing is left to do; stop requests take effect after the epoch."""
         return self.epoch >= self.epochs or (self.model.stop_training and self.batch == 0)
 
     def order(self) -> list[Array]:
-        """List the batches that are left of the epoch, each as row numbers (B,)."""
+        """List the remaining batches of the epoch, each as row numbers (B,)."""
         N, B, rng = len(self.data), self.batch_size, self.model.rng
         if not self.shuffle:
             return np.split(np.arange(N), range(B, N, B))[self.batch :]
-        if self.batch:  # the order was drawn before the run broke off: draw the same again
+        if self.batch:  # the order was drawn before the interruption: draw the same again
             rng = copy.deepcopy(rng)
             rng.bit_generator.state = self.rng_state
         self.rng_state = dict(rng.bit_generator.state)
@@ -55,9 +55,9 @@ class Run:
         self.batch, self.sums, self.norms = self.batch + 1, self.sums + sums, self.norms + norm
 
     def next_epoch(self) -> None:
-        """Go on to the next epoch."""
+        """Start the next epoch."""
         self.epoch, self.batch, self.sums, self.norms = self.epoch + 1, 0, np.zeros(3), 0.0
 
     def __str__(self) -> str:
-        """Name the step that is being made."""
+        """Name the current step."""
         return f"epoch {self.epoch + 1}, batch {self.batch + 1}"

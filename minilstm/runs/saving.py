@@ -1,12 +1,12 @@
-"""Models to files and back: ``model.save(path)`` and ``Sequential.load(path)``.
+"""Saving and loading models: ``model.save(path)`` and ``Sequential.load(path)``.
 
 A file holds the layers with their settings, the weights bit for bit, loss, optimiser and metrics, the tokenizer, and
-``model.metadata``, for facts such as the names of the classes. Not what the optimiser carries from step to step: that
-is for a checkpoint, which is such a file with more in it (:mod:`minilstm.runs.checkpoint`).
+``model.metadata``, for facts such as the names of the classes. It does not hold the state of the optimiser; a
+checkpoint, which is such a file with an extra part, does (:mod:`minilstm.runs.checkpoint`).
 
-A file may come from anywhere, so nothing in it is believed. It names classes, but only those listed below are made;
-every dict must have just the keys expected, with values of the right types (:func:`parts`); and a layer gets its
-weights only after the file was seen to hold arrays of their shapes, so a forged size cannot fill the memory.
+A file may come from anywhere, so nothing in it is trusted. It names classes, but only those listed below are created;
+every dict must have exactly the expected keys, with values of the right types (:func:`parts`); and a layer gets its
+weights only after the file was checked to hold arrays of these shapes, so a forged size cannot fill the memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import operator
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,47 +38,47 @@ LAYERS: Classes = {name: getattr(layers, name) for name in layers.__all__}
 LOSSES: Classes = {kind.__name__: kind for kind in (BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError)}
 OPTIMIZERS: Classes = {kind.__name__: kind for kind in (SGD, RMSprop, Adam)}
 TOKENIZERS: Classes = {"Tokenizer": Tokenizer}
-TRAINING = "training"  # the key of what a checkpoint says beside the model; its arrays are "training/0" and so on
+TRAINING = "training"  # the key of the extra part of a checkpoint, whose arrays are "training/0" and so on
 LEARNED = {"word_index": dict, "word_counts": dict, "word_docs": dict, "document_count": int}  # by a tokenizer
 
 
 def save(model: Sequential, path: str | os.PathLike[str]) -> None:
-    """Save the model in one file, in place of the one that was there. See :func:`minilstm.runs.files.write`.
+    """Save the model in one file, replacing an earlier one. See :func:`minilstm.runs.files.write`.
 
     Args:
         model: trained or not, compiled or not.
-        path: the file. Any tool that reads safetensors can show it.
+        path: the file. Any tool that reads safetensors can open it.
 
     Raises:
-        OSError: the file cannot be written; the one that was there stays whole.
-        TypeError: a layer, loss, optimiser or tokenizer of your own, or ``metadata`` that JSON cannot hold.
-        ValueError: a setting that was changed by hand to what its class does not allow.
+        OSError: the file cannot be written; the earlier one stays whole.
+        TypeError: a layer, loss, optimiser or tokenizer of your own class, or ``metadata`` that JSON cannot hold.
+        ValueError: a setting that was changed by hand to a value that its class does not allow.
     """
     about, tensors = describe(model), arrays(model)
-    rebuild(about, tensors)  # what could not be loaded is not saved
+    rebuild(about, tensors)  # a model that could not be loaded is not saved
     files.write(path, tensors, about)
 
 
 def load(path: str | os.PathLike[str]) -> Sequential:
     """Load a model that :func:`save` saved, or a checkpoint: it predicts the same, bit for bit, and can be trained on.
 
-    Random numbers, for the order of batches and for dropout, are drawn anew.
+    The random numbers for the order of batches and for dropout start from a new seed.
 
     Raises:
-        OSError: there is no such file, or it may not be read.
-        ValueError: it is another kind of file, or was damaged or altered, or a later version wrote it.
+        OSError: the file does not exist or may not be read.
+        ValueError: it is another kind of file, was damaged or altered, or was written by a later version.
     """
     tensors, about = files.read(path)
     try:
         return rebuild(*model_part(about, tensors))
     except ValueError as error:
-        raise ValueError(f"{os.fspath(path)} holds no model that can be loaded: {error}; {files.REMEDY}") from error
+        raise ValueError(f"{os.fspath(path)} does not hold a valid model: {error}; {files.REMEDY}") from error
 
 
 def arrays(model: Sequential) -> Arrays:
-    """Collect what of a model is kept as arrays: the parameters, not copied, and what the tokenizer has learned.
+    """Collect what is saved as arrays: the parameters, not copied, and what the tokenizer has learned.
 
-    The latter as the bytes of its JSON: a million words would be too many for the head of the file.
+    The latter is saved as the bytes of its JSON, since a million words would be too many for the header of the file.
     """
     if model.tokenizer is None:
         return model.params
@@ -88,10 +88,10 @@ def arrays(model: Sequential) -> Arrays:
 
 
 def describe(model: Sequential) -> dict[str, Any]:
-    """Say in terms of JSON how to make the model; with :func:`arrays` it is all that :func:`rebuild` needs.
+    """Describe the model in JSON; this and :func:`arrays` are all that :func:`rebuild` needs.
 
     Raises:
-        TypeError: something of a class that is not the library's own.
+        TypeError: an object of a class that is not the library's own.
     """
     check_own(model, {"Sequential": Sequential})
     compiled = None
@@ -109,16 +109,16 @@ def describe(model: Sequential) -> dict[str, Any]:
 
 
 def model_part(about: dict[str, Any], tensors: Mapping[str, Array]) -> tuple[dict[str, Any], Arrays]:
-    """Leave out what a checkpoint holds beside the model; arrays of a model have a dot in their name, or no slash."""
+    """Leave out the extra part of a checkpoint."""
     kept = {name: a for name, a in tensors.items() if not re.fullmatch(rf"{TRAINING}/\d+", name)}
     return {key: value for key, value in about.items() if key != TRAINING}, kept
 
 
 def rebuild(about: Any, tensors: Mapping[str, Array]) -> Sequential:
-    """Make the model that :func:`describe` and :func:`arrays` tell of, with copies of the arrays.
+    """Create a model from what :func:`describe` and :func:`arrays` returned, with copies of the arrays.
 
     Raises:
-        ValueError: something is missing, superfluous or does not fit; then there is no model at all.
+        ValueError: something is missing, superfluous or does not fit.
     """
     kinds: dict[str, Any] = {"dtype": str, "d_in": list | None, "layers": list}
     kinds |= {"compiled": dict | None, "tokenizer": dict | None, "metadata": dict}
@@ -159,9 +159,9 @@ def rebuild(about: Any, tensors: Mapping[str, Array]) -> Sequential:
 
 
 def shapes(layer: Layer, D: int | None) -> dict[str, tuple[int | None, ...]]:
-    """Give the shapes of what ``layer.build`` makes for D input features, without making it.
+    """Return the shapes of the parameters that ``layer.build`` creates for D input features, without creating them.
 
-    A new layer with parameters needs its line here.
+    A new layer with parameters needs a line here.
     """
     if isinstance(layer, Embedding):
         return {"E": (layer.input_dim, layer.output_dim)}
@@ -178,14 +178,14 @@ def shapes(layer: Layer, D: int | None) -> dict[str, tuple[int | None, ...]]:
 
 
 def restored(tokenizer: Tokenizer, learned: Array | None) -> Tokenizer:
-    """Give a new tokenizer what another one has learned, or raise a ValueError where this makes no sense."""
+    """Restore what a tokenizer has learned, or raise a ValueError if it is malformed."""
     try:
         text = b"" if learned is None else learned.tobytes()
         *words, count = parts("the tokenizer", json.loads(text.decode("utf-8", "surrogatepass")), LEARNED)
     except RecursionError as error:
         raise ValueError("the tokenizer is nested too deeply") from error
     if any(type(n) is not int or n < 0 for n in (count, *(n for numbers in words for n in numbers.values()))):
-        raise ValueError("the tokenizer holds something else than integers of words")
+        raise ValueError("the tokenizer holds something other than integers >= 0 for words")
     tokenizer.word_index, tokenizer.document_count = words[0], count
     tokenizer.index_word = {n: word for word, n in words[0].items()}
     tokenizer.word_counts, tokenizer.word_docs = Counter(words[1]), Counter(words[2])
@@ -193,7 +193,7 @@ def restored(tokenizer: Tokenizer, learned: Array | None) -> Tokenizer:
 
 
 def call(thing: Any, classes: Classes) -> dict[str, Any]:
-    """Write down the call that makes a thing: its class, and arguments that it keeps by their own names."""
+    """Describe the call that creates an object: its class and its arguments, which are attributes of the same names."""
     check_own(thing, classes)
     arguments = {}
     for name, kind in argument_kinds(type(thing)).items():
@@ -207,7 +207,7 @@ def call(thing: Any, classes: Classes) -> dict[str, Any]:
 
 
 def make(written: Any, classes: Classes) -> Any:
-    """Undo :func:`call`, or raise a ValueError unless it is a call of one of the classes that they allow."""
+    """Undo :func:`call`, or raise a ValueError unless the class is one of ``classes`` and takes these arguments."""
     name, arguments = parts("a call", written, {"class": str, "arguments": dict})
     check_choice("class", name, *classes)
     if name == "Bidirectional":
@@ -220,21 +220,21 @@ def make(written: Any, classes: Classes) -> Any:
 
 
 def argument_kinds(kind: type[Any]) -> dict[str, Any]:
-    """Give the type of each argument that a class takes, as its signature has it."""
+    """Return the type of each argument of a class, from its signature."""
     return {name: p.annotation for name, p in inspect.signature(kind, eval_str=True).parameters.items()}
 
 
 def check_own(thing: Any, classes: Classes) -> None:
-    """Raise a TypeError unless the thing is of one of these classes, and of no class derived from them."""
+    """Raise a TypeError unless the object's class is one of these; derived classes are not accepted."""
     if classes.get(type(thing).__name__) is not type(thing):
         raise TypeError(
-            f"{type(thing).__name__} is none of minilstm's own {', '.join(classes)}, and a file cannot hold its "
-            "code; make the model in your code, and keep its weights alone: np.savez(path, *model.get_weights())"
+            f"{type(thing).__name__} is not one of minilstm's own {', '.join(classes)}, and a file cannot hold its "
+            "code; create the model in your code and save only its weights: np.savez(path, *model.get_weights())"
         )
 
 
 def parts(what: str, written: Any, kinds: Mapping[str, Any]) -> list[Any]:
-    """Take a dict apart, or raise a ValueError unless it has these keys, no other, and values of these types."""
+    """Return the values of a dict, or raise a ValueError unless it has just these keys, with values of these types."""
     if not isinstance(written, dict) or set(written) != set(kinds):
         got = f"has {', '.join(sorted(written)):.200}" if isinstance(written, dict) else f"is {type(written).__name__}"
         raise ValueError(f"{what} {got}, expected a dict with the keys {', '.join(kinds) or '(none)'}")
@@ -243,28 +243,3 @@ def parts(what: str, written: Any, kinds: Mapping[str, Any]) -> list[Any]:
             wanted = getattr(kind, "__name__", kind)
             raise ValueError(f"{what}: {key} is of type {type(written[key]).__name__}, expected {wanted}")
     return [written[key] for key in kinds]
-
-
-def summary(model: Sequential, print_fn: Callable[[str], Any] = print) -> None:
-    """Print each layer of a model with its output shape and the number of its parameters.
-
-    Args:
-        model: the model.
-        print_fn: what takes each line.
-
-    Raises:
-        TypeError: ``print_fn`` cannot be called.
-        ValueError: the shapes are not known yet.
-    """
-    if not callable(print_fn):
-        raise TypeError(f"summary: print_fn is {print_fn!r}, expected a function that takes a line, such as print")
-    if not model.shapes:
-        raise ValueError("summary: the shapes are not known yet; begin with an Embedding, or call build(shape_in)")
-    rows = [("layer (type)", "output shape", "parameters")]
-    for layer, shape in zip(model.layers, model.shapes[1:], strict=True):
-        count = sum(p.size for p in layer.params.values())
-        rows.append((f"{layer.name} ({type(layer).__name__})", str((None, *shape)), f"{count:,}"))
-    rows.append(("total", "", f"{sum(p.size for p in model.params.values()):,}"))
-    widths = [max(len(row[k]) for row in rows) for k in range(3)]
-    for row in rows:
-        print_fn(f"{row[0]:<{widths[0]}}   {row[1]:<{widths[1]}}   {row[2]:>{widths[2]}}")

@@ -23,7 +23,7 @@ import numpy as np
 from minilstm.explain.commands import add_commands
 from minilstm.gradcheck import check_layer
 from minilstm.layers.base import Layer
-from minilstm.tools import architectures, commands
+from minilstm.tools import architectures, commands, startup
 from minilstm.tools.gradcases import check_all
 from minilstm.tools.report import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Check, Report
 from minilstm.version import __version__
@@ -97,6 +97,7 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    startup.listen()
     options, rest = make_parser().parse_known_args(arguments)
     if rest and (options.command != "predict" or any(word.startswith("-") for word in rest)):
         options.wrong(f"unrecognized arguments: {' '.join(rest)}")
@@ -112,13 +113,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, SystemError) as error:
         if not is_interrupt(error):
             raise
-        print(f"minilstm {options.command}: interrupted", file=sys.stderr)
+        note = f"; {error}" if isinstance(error, KeyboardInterrupt) and str(error) else ""
+        print(f"minilstm {options.command}: interrupted{note}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, MemoryError, ModuleNotFoundError) as error:
-        print(f"minilstm {options.command}: {error}", file=sys.stderr)
+        print(f"minilstm {options.command}: {str(error) or 'not enough memory'}", file=sys.stderr)
         return 1
     return code
 
@@ -170,6 +172,7 @@ def make_parser() -> Parser:
     add("learning-rate", number(float, 1e-12), "RMSprop learning rate")
 
     train.add_argument("--checkpoint", metavar="FILE", help="checkpoint file for resuming")
+    add("save-every", number(int, 1), "batches between two saves of --checkpoint", commands.SAVE)
     train.add_argument("--resume", action="store_true", help="resume the run in --checkpoint, if there is one")
 
     evaluate = command(commands.evaluate, "evaluate a model on labelled texts", EVALUATE)
@@ -212,8 +215,8 @@ def add_data(parser: Parser) -> None:
     """Add the options that select the texts."""
     parser.add_argument("data", metavar="DATA", help="imdb, builtin, or your own file or folder")
     add_format(parser)
-    parser.add_argument("--label-column", default="label", metavar="NAME", help="with the labels (default: label)")
-    parser.add_argument("--reviews", type=number(int, 4), metavar="N", help="size of imdb or builtin (default: 5000)")
+    parser.add_argument("--label-column", default="label", metavar="NAME", help="column of labels (default: label)")
+    parser.add_argument("--reviews", type=number(int, 4), metavar="N", help="of imdb or builtin (default: 5000)")
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="random seed (default: 0)")
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import re
 import shlex
@@ -37,8 +38,8 @@ from minilstm.data.text import Tokenizer, pad_sequences
 from minilstm.fast import textbook
 from minilstm.model import Sequential
 from minilstm.runs import saving
-from minilstm.runs.callbacks import Callback, EarlyStopping
-from minilstm.runs.checkpoint import ModelCheckpoint
+from minilstm.runs.callbacks import Callback, EarlyStopping, say
+from minilstm.runs.checkpoint import ModelCheckpoint, check_replaceable, save_or_rescue
 from minilstm.tools.architectures import make_classifier
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -60,6 +61,7 @@ def train(options: Namespace) -> int:
         options.wrong("--resume needs --checkpoint FILE, the run to resume")
     if options.checkpoint and Path(options.checkpoint).resolve() == out.resolve():
         options.wrong(f"--checkpoint and --out are both {out}, expected two files")
+    check_replaceable(out)
     rows = read(options, part=0)
     labels = choose_labels(rows)
     for key, setting in SETTINGS[kind(options.data)].items():
@@ -74,34 +76,66 @@ def train(options: Namespace) -> int:
     model.tokenizer.fit_on_texts(texts)
     if not model.tokenizer.word_index:
         raise ValueError(f"the {len(texts)} texts of {options.data} hold no words")
-    model.metadata = {"labels": labels, "maxlen": options.maxlen}
+    model.metadata = {"labels": labels, "maxlen": options.maxlen, "seed": options.seed}
 
     count = Counter(row.label for row in rows)
     counts = shorten([f"{label} {count[label]}" for label in labels])
-    print(f"{len(texts)} texts to train on, {len(held_texts)} held out for validation; labels: {printable(counts)}\n")
-    model.summary()
-    print(flush=True)
+    say(f"{len(texts)} texts to train on, {len(held_texts)} held out for validation; labels: {printable(counts)}\n")
+    model.summary(say)
+    say("")
     callbacks: list[Callback] = [EarlyStopping("val_loss", patience=5, restore_best_weights=True)]
     if options.checkpoint:
-        callbacks.append(ModelCheckpoint(options.checkpoint, SAVE, options.resume))
+        callbacks.append(ModelCheckpoint(options.checkpoint, options.save_every, options.resume))
     x, x_held = encode(model, texts), encode(model, held_texts)
     note_unread("train", x, "texts to train on")
     note_unread("train", x_held, "held-out texts")
     held_data = (x_held, y[held_out])
-    model.fit(x, y[~held_out], options.batch_size, options.epochs, validation_data=held_data, callbacks=callbacks)
+    try:
+        model.fit(x, y[~held_out], options.batch_size, options.epochs, validation_data=held_data, callbacks=callbacks)
+        check_converged(model, options, len(labels))
+        note_training(model, options, len(texts))
+        save_or_rescue(model, out)
+    except KeyboardInterrupt as error:
+        if not (model.stop_training or (model.history and len(model.history.epoch) == options.epochs)):
+            note = "nothing was saved; with --checkpoint FILE, a run that was interrupted can be resumed"
+            raise KeyboardInterrupt("" if options.checkpoint else note) from error
+        callbacks[0].on_train_end()
+        note_training(model, options, len(texts))
+        save_or_rescue(model, out)
+        raise KeyboardInterrupt(f"the training had ended, and the model was saved as {out}") from error
     p = probabilities(model, x_held)  # (N, K)
     most = np.bincount(y[held_out]).max() / len(held_texts)
     accuracy = float(np.mean(p.argmax(axis=1) == y[held_out]))
-    facts = {"data": Path(options.data).name, "texts": len(texts), "validation_accuracy": accuracy}
-    model.metadata["training"] = facts | {
-        key: getattr(options, key) for key in (*SETTINGS["own"], "batch_size", "seed")
-    }
-    model.save(out)
-    print(f"\naccuracy {accuracy:.4f} on the texts held out for validation; the most frequent label alone: {most:.4f}")
-    print(f"saved as {out}; next:\n  python -m minilstm predict {shlex.quote(str(out))} 'a text to classify'")
-    if kind(options.data) != "own":  # of the user's own data, the model has seen every text
-        print(f"  python -m minilstm evaluate {shlex.quote(str(out))} {shlex.quote(options.data)}")
+    try:
+        print(
+            f"\naccuracy {accuracy:.4f} on the texts held out for validation; the most frequent label alone: {most:.4f}"
+        )
+        print(f"saved as {out}; next:\n  python -m minilstm predict {shlex.quote(str(out))} 'a text to classify'")
+        if kind(options.data) != "own":  # of the user's own data, the model has seen every text
+            print(f"  python -m minilstm evaluate {shlex.quote(str(out))} {shlex.quote(options.data)}")
+        print(end="", flush=True)
+    except OSError as error:
+        print(f"minilstm train: the model was saved as {out}, but printing failed: {error.strerror}", file=sys.stderr)
+        raise BrokenPipeError from error
     return 0
+
+
+def note_training(model: Sequential, options: Namespace, texts: int) -> None:
+    """Write the facts of a training that ended into the model's metadata, for ``inspect``."""
+    history = model.history.history if model.history else {}
+    accuracy = history["val_accuracy"][int(np.argmin(history["val_loss"]))]  # of the weights that are kept
+    facts = {"data": Path(options.data).name, "texts": texts, "validation_accuracy": accuracy}
+    model.metadata["training"] = facts | {k: getattr(options, k) for k in (*SETTINGS["own"], "batch_size", "seed")}
+
+
+def check_converged(model: Sequential, options: Namespace, K: int) -> None:
+    """Raise a ValueError if the best loss on held-out texts is far above that of guessing among K labels."""
+    best, guess = min(model.history.history["val_loss"]) if model.history else 0.0, math.log(K)
+    if not best < 2 * guess:
+        raise ValueError(
+            f"the training diverged: the loss on held-out texts is {best:.4f}, that of guessing {guess:.4f}; nothing "
+            f"was saved; try a tenth of --learning-rate {options.learning_rate:g}"
+        )
 
 
 def evaluate(options: Namespace) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,14 +33,11 @@ class Check(NamedTuple):
 
 
 def check_of(name: str, got: Array, exact: Array | None, central: Array, kinks: Array, gates: Sequence[str]) -> Check:
-    """Compare the gradient of one array with those by complex step, if any, and by central differences.
-
-    An error is the largest difference, relative to the largest number expected.
-    """
+    """Compare the gradient of one array with those by complex step, if any, and by central differences."""
     if got.shape != central.shape:
         raise ValueError(f"the gradient of {name} has shape {got.shape}, expected {central.shape}")
 
-    def error(got: Array, expected: Array) -> float:
+    def error(got: Array, expected: Array) -> float:  # the largest difference, relative to the largest expected
         largest = float(np.max(np.abs(expected), initial=0))
         return float(np.max(np.abs(got - expected), initial=0)) / (largest or 1)
 
@@ -110,3 +107,24 @@ def wrong_place(got: Array, expected: Array, limit: float, gates: Sequence[str] 
         return f"{wrong.sum()} of {wrong.size} entries; {at}"
     parts = [gate for gate, part in zip(gates, np.split(wrong, len(gates), axis=-1), strict=True) if part.any()]
     return f"in the columns of the gates {', '.join(parts)} (of {', '.join(gates)}); {at}"
+
+
+def summary(model: Any, print_fn: Callable[[str], Any] = print) -> None:
+    """Print each layer of a model with its output shape and the number of its parameters.
+
+    Raises:
+        TypeError: ``print_fn``, which is called with each line, is not callable.
+        ValueError: the shapes are not known yet.
+    """
+    if not callable(print_fn):
+        raise TypeError(f"summary: print_fn is {print_fn!r}, expected a function that takes a line, such as print")
+    if not model.shapes:
+        raise ValueError("summary: the shapes are not known yet; begin with an Embedding, or call build(shape_in)")
+    rows = [("layer (type)", "output shape", "parameters")]
+    for layer, shape in zip(model.layers, model.shapes[1:], strict=True):
+        count = sum(p.size for p in layer.params.values())
+        rows.append((f"{layer.name} ({type(layer).__name__})", str((None, *shape)), f"{count:,}"))
+    rows.append(("total", "", f"{sum(p.size for p in model.params.values()):,}"))
+    widths = [max(len(row[k]) for row in rows) for k in range(3)]
+    for row in rows:
+        print_fn(f"{row[0]:<{widths[0]}}   {row[1]:<{widths[1]}}   {row[2]:>{widths[2]}}")

@@ -71,11 +71,7 @@ def check_number(symbol: str, number: Any, low: float = 0.0, high: float = math.
 
 
 def make_rng(seed: int | None) -> np.random.Generator:
-    """Make a generator of random numbers from a seed of the user's.
-
-    Raises:
-        ValueError: ``seed`` is neither an integer of at least 0 nor None.
-    """
+    """Make a generator of random numbers; raise a ValueError unless ``seed`` is an integer of at least 0, or None."""
     if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
         raise ValueError(f"seed is {seed!r}, expected an integer of at least 0, or None for chance")
     return np.random.default_rng(seed)
@@ -89,12 +85,7 @@ def check_rng(rng: Any) -> np.random.Generator:
 
 
 def by_name(symbol: str, value: Any, table: Mapping[str, Callable[[], T]], kind: type[T]) -> T:
-    """Make what ``value`` names in ``table``, whatever its case; an object of the right kind passes through.
-
-    Raises:
-        ValueError: there is none of that name; the message lists those there are.
-        TypeError: neither a name nor such an object.
-    """
+    """Make what ``value`` names in ``table``, whatever its case; an object of ``kind`` passes through."""
     if isinstance(value, kind):
         return value
     if not isinstance(value, str):
@@ -105,16 +96,19 @@ def by_name(symbol: str, value: Any, table: Mapping[str, Callable[[], T]], kind:
 
 def as_float64(symbol: str, x: Any) -> Array:
     """Make a float64 array; raise a TypeError where there is something other than numbers, or a mask."""
-    if isinstance(x, UNSUPPORTED) or (a := np.asarray(x)).dtype.kind not in "fiub":
-        kind = type(x).__name__
-        raise TypeError(f"{symbol} must be an array of numbers, got a {kind} of {getattr(x, 'dtype', 'other things')}")
+    try:
+        a = np.asarray(x)
+    except (ValueError, np.ma.MAError) as error:
+        raise TypeError(f"{symbol} must be an array of numbers: {error}") from error
+    if isinstance(x, UNSUPPORTED) or a.dtype.kind not in "fiub":
+        raise TypeError(f"{symbol} must be an array of numbers, got a {type(x).__name__} of {a.dtype}")
     return a.astype(np.float64)
 
 
-def check_layer_and_array(layer: Any, kind: type[Any], x: Any) -> None:
-    """Raise a TypeError unless ``layer`` is of ``kind`` and x an array."""
-    if not isinstance(layer, kind) or not isinstance(x, np.ndarray):
-        raise TypeError(f"check_layer takes a Layer and an array, got {layer!r} and a {type(x).__name__}")
+def check_kind(symbol: str, value: Any, kind: type[Any]) -> None:
+    """Raise a TypeError unless ``value`` is of ``kind``."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{symbol} must be a {kind.__name__}, got {value!r:.60}")
 
 
 def check_steps(who: str, shape_in: Any) -> tuple[int | None, int]:
@@ -139,10 +133,9 @@ def check_features(shape_in: Any) -> int:
 def check_flat(shape_in: Any) -> tuple[int, int]:
     """Return T and D of a sample (T, D); raise a ValueError where one of them is not known."""
     if len(shape_in) != 2 or None in shape_in:
-        raise ValueError(
-            f"Flatten: a sample has shape {shape_in}, expected (T, D) with both known. Give Embedding an input_length "
-            "(no mask_zero) and pad texts to it with pad_sequences; or use GlobalMaxPooling1D, which takes any length"
-        )
+        remedy = "Give Embedding an input_length (no mask_zero) and pad texts to it with pad_sequences"
+        other = "or use GlobalMaxPooling1D, which takes any length"
+        raise ValueError(f"Flatten: a sample has shape {shape_in}, expected (T, D) with both known. {remedy}; {other}")
     return shape_in[0], shape_in[1]
 
 

@@ -36,6 +36,12 @@ def test_of_texts_that_all_occur_five_times_a_tenth_is_held_out_too():
     assert len({text for text, out in zip(texts, held_out, strict=True) if out}) == 20
 
 
+def test_if_even_the_smallest_group_of_copies_is_more_than_a_tenth_it_is_held_out():
+    texts = [*"xxxxxyyyzzzzzz", "u", "v"]
+    held_out = hold_out(texts, [*"aaaaaaaaaaaaaabb"], 0.1, 0)
+    assert [text for text, out in zip(texts, held_out, strict=True) if out and text in "xyz"] == ["y"] * 3
+
+
 def test_copies_that_cannot_be_kept_apart_are_counted():
     with pytest.warns(
         UserWarning, match="1 of 2 held-out texts are also in the training part, because a label has just"

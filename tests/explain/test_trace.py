@@ -18,6 +18,7 @@ from minilstm import (
     Dense,
     Dropout,
     Embedding,
+    Flatten,
     GlobalAveragePooling1D,
     Layer,
     Sequential,
@@ -34,13 +35,17 @@ from minilstm.tools.report import COMPLEX_LIMIT
 from minilstm.training import forward
 
 (TEXTS, _), _ = load_builtin(40)
-TEXT = "The plot was not dull, but zebra I thought the music was superb"
+TEXT = "The plot was not dull, but zebra I thought the music"  # shorter than MAXLEN
 V, D, H, MAXLEN = 90, 3, 2, 12
+PADDED = ("cnn", "padded", "flattened")  # models of texts of a fixed length
 BODIES = {
     "go_backwards": [LSTM(H, go_backwards=True)],
     "backwards, then forwards": [LSTM(H, return_sequences=True, go_backwards=True), LSTM(H, "sigmoid")],
     "relu": [LSTM(5, "relu")],
     "sigmoid": [LSTM(H, "sigmoid", "linear")],
+    "bidirectional, then one": [Bidirectional(LSTM(H, return_sequences=True)), LSTM(H)],
+    "padded": [LSTM(H)],
+    "flattened": [Bidirectional(LSTM(H, "sigmoid", return_sequences=True)), Flatten()],
     "mul": [Bidirectional(LSTM(H), "mul")],
     "all states, pooled": [Bidirectional(LSTM(H, "sigmoid", return_sequences=True), "sum"), GlobalAveragePooling1D()],
     "pooled": [LSTM(H, return_sequences=True), GlobalAveragePooling1D(), Dense(3, "tanh")],
@@ -74,7 +79,9 @@ def make(name, K=2, dtype="float32"):
         return finish(make_classifier(settings, K))
     body = copy.deepcopy(BODIES[name])
     last = Dense(1, "sigmoid") if K == 2 else Dense(K, "softmax")
-    return finish(Sequential([Embedding(V, D), *body, last], seed=0, dtype=dtype))
+    return finish(
+        Sequential([Embedding(V, D, input_length=MAXLEN if name in PADDED else None), *body, last], seed=0, dtype=dtype)
+    )
 
 
 MODELS = (*NAMES, *BODIES)
@@ -178,6 +185,14 @@ def test_the_gates_and_states_obey_the_equations_of_the_lstm(name):
         if name != "backwards, then forwards":
             assert np.array_equal(c_prev[now], c[before])
         assert h.shape == o.shape == c.shape == i.shape
+
+
+def test_the_gradients_of_the_states_in_a_bidirectional_belong_to_the_words_where_they_are():
+    t = trace(make("bidirectional, then one"), TEXT)
+    for part, name in zip(np.split(t["bidirectional.dy"], 2, axis=1), ("forward", "backward"), strict=True):
+        dh, path = t[f"bidirectional.{name}.dh"], t[f"bidirectional.{name}.dh_path"]
+        assert dh - path == pytest.approx(part, rel=1e-12, abs=1e-15)
+        assert not np.allclose(part, part[::-1])
 
 
 def test_the_steps_of_an_lstm_that_reads_backwards_are_in_the_order_of_the_text():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_trace import MODELS, TEXT, TEXTS, D, V, finish, make
+from test_trace import MODELS, PADDED, TEXT, TEXTS, D, V, finish, make
 
 from minilstm import LSTM, Dense, Embedding, Layer, Sequential, Tokenizer
 from minilstm.explain import page as page_file
@@ -72,7 +72,7 @@ def test_the_page_holds_the_layers_and_the_rounded_weights_of_the_reference(name
         assert np.array_equal(found[key], p)
         assert p == pytest.approx(model.params[key], rel=0 if float32 else 1e-3, abs=1e-7)
     assert [layer["class"] for layer in data["layers"]] == [type(layer).__name__ for layer in model.layers]
-    assert data["padded"] == (name == "cnn")
+    assert data["padded"] == (name in PADDED)
     assert data["maxlen"] == 12
     trace(reference, TEXT)  # the reference can be traced
 
@@ -236,7 +236,7 @@ class Own(Layer):
             ValueError,
             "lstm has weights too large for float16; use float32=True",
         ),
-        (lambda m: m.add(Own()), TypeError, "Own is none of minilstm's own"),
+        (lambda m: m.add(Own()), TypeError, "Own is not one of minilstm's own"),
         (lambda m: m.tokenizer.index_word.pop(3), ValueError, "ids from 1 to their number"),
         (lambda m: setattr(m, "tokenizer", None), ValueError, "expected a Tokenizer"),
     ],
@@ -294,6 +294,13 @@ def test_the_command_look_prints_each_word_and_draws_the_plot(model_file, tmp_pa
     assert re.search(r"^memory: the sum is (-?[\d.]+), expected \1$", out, re.MULTILINE)
     assert "rank correlation of leave one out and memory: " in out
     assert (tmp_path / "look.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_look_takes_a_text_without_known_words(model_file, capsys):
+    assert cli.main(["look", model_file, "zebra"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^zebra +unknown$", out, re.MULTILINE)
+    assert "nan" not in out
 
 
 def test_the_command_look_shows_untrained_weights_too(model_file, capsys):

@@ -1,8 +1,11 @@
 """Callbacks are called in Keras's order with Keras's names; History, EarlyStopping and the progress lines."""
 
+import errno
 import functools
 import io
+import re
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -180,12 +183,55 @@ def test_a_terminal_gets_a_bar_with_time_left_loss_and_accuracy(monkeypatch):
 
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr("minilstm.runs.callbacks.tqdm", functools.partial(tqdm, mininterval=0))
+    monkeypatch.setattr("minilstm.data.bars.tqdm", functools.partial(tqdm, mininterval=0))
     model().fit(X, Y, batch_size=1, epochs=1, verbose=1)
     assert "epoch 1/1" in screen.getvalue()
     assert "loss=" in screen.getvalue()
     assert "accuracy=" in screen.getvalue()
     assert "<00:0" in screen.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_bar_shows_the_accuracy_whole_within_80_columns(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr("minilstm.data.bars.tqdm", functools.partial(tqdm, mininterval=0, ncols=80))
+    x = np.tile(X, (60, 1))  # 1,200 batches, as of 38,400 reviews
+    model().fit(x, np.tile(Y, 60), batch_size=1, epochs=1, verbose=1)
+    bars = sys.stderr.getvalue().split("\r")
+    last = next(bar for bar in reversed(bars) if "accuracy" in bar)
+    assert re.fullmatch(
+        r"epoch 1/1 \|.{10,}\| 1\d{3}/1200 \[00:0\d<00:00, loss=\d\.\d{4}, accuracy=\d\.\d{4}\] *", last
+    )
+    assert max(map(len, bars)) <= 80
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [None, types.SimpleNamespace(write=len), closed()], ids=["None", "bare", "closed"])
+def test_training_and_prediction_need_no_stderr(monkeypatch, stream):
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr("minilstm.data.bars.tqdm", functools.partial(tqdm, mininterval=0))
+    m = model()
+    m.fit(X, Y, epochs=1, validation_data=(X, Y))
+    assert m.predict(X).shape == (20, 1)
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, "closed"), OSError(errno.ENOSPC, "full"), ValueError])
+def test_a_line_that_cannot_be_printed_does_not_end_the_training(monkeypatch, error):
+    class Broken(io.StringIO):
+        def write(self, text):
+            raise error
+
+    monkeypatch.setattr(sys, "stdout", Broken())
+    assert model().fit(X, Y, epochs=3).epoch == [0, 1, 2]
 
 
 def test_one_cycle_rises_in_a_line_and_falls_along_half_a_cosine():

@@ -30,7 +30,7 @@ from minilstm import (
     Tokenizer,
     use_numba,
 )
-from minilstm.runs import files
+from minilstm.runs import checkpoint, files
 from minilstm.runs.callbacks import Progress
 from minilstm.tools import cli, commands
 
@@ -240,7 +240,9 @@ def test_a_checkpoint_is_a_model_file(path):
 def test_a_run_that_has_not_ended_is_not_overwritten(path):
     cut(path, STEPS + 3)
     before = path.read_bytes()
-    message = "has not ended: of 3 epochs, it got to batch 2 of epoch 2. .*resume=True.*delete the file to start anew"
+    message = (
+        "has not ended: of 3 epochs, it got to batch 2 of epoch 2. .*resume=True.* from the beginning, delete the file"
+    )
     with pytest.raises(ValueError, match=message):
         fit(small(), ModelCheckpoint(path))
     assert path.read_bytes() == before
@@ -256,7 +258,7 @@ def test_a_run_that_has_ended_is_overwritten(path):
 
 @pytest.mark.parametrize("resume", [False, True])
 def test_another_file_is_not_overwritten(path, resume):
-    for content, message in ((None, "holds a model but no checkpoint"), (b"dear diary", "not a file of minilstm's")):
+    for content, message in ((None, "holds a model but not a checkpoint"), (b"dear diary", "not a file of minilstm's")):
         small().save(path) if content is None else path.write_bytes(content)
         before = path.read_bytes()
         with pytest.raises(ValueError, match=message):
@@ -301,7 +303,7 @@ def test_going_on_with_something_else_is_refused_by_name_before_anything_changes
     callbacks = [settings.pop("callback")] if "callback" in settings else []
     with pytest.raises(ValueError, match=f"holds another run: {message}") as caught:
         fit(model, ModelCheckpoint(begun, resume=True), *callbacks, **settings)
-    assert "start anew, delete the file" in str(caught.value)
+    assert "to start from the beginning, delete the file" in str(caught.value)
     assert str(caught.value).count(" was ") == message.count(" was ")  # no word of what is the same
     assert all(np.array_equal(a, b) for a, b in zip(weights, model.get_weights(), strict=True))
     assert begun.read_bytes() == file
@@ -324,7 +326,7 @@ def test_a_file_that_was_put_together_by_hand_is_refused(begun, path, key):
 def test_a_folder_that_is_not_there_is_noticed_before_training(tmp_path):
     model, path = small(), tmp_path / "nowhere" / "run.safetensors"
     weights = model.get_weights()
-    with pytest.raises(FileNotFoundError, match="see that the folder exists") as caught:
+    with pytest.raises(FileNotFoundError, match="check that the folder exists") as caught:
         fit(model, ModelCheckpoint(path))
     assert caught.value.filename == str(path)
     assert all(np.array_equal(a, b) for a, b in zip(weights, model.get_weights(), strict=True))
@@ -340,12 +342,96 @@ def test_when_the_disk_is_full_the_earlier_checkpoint_stays_whole_and_can_be_gon
         sync(file)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left on device; nothing was saved") as caught:
+    with pytest.raises(OSError, match="No space left on device; an earlier file is unchanged") as caught:
         fit(small(), ModelCheckpoint(path, 1))
     assert caught.value.filename == str(path)
     assert list(path.parent.iterdir()) == [path]
     fit(small(), ModelCheckpoint(path, resume=True), spy := Spy())
     assert spy.batches[0] == (0, 3)
+
+
+def test_metadata_that_differ_are_named_where_a_run_is_another_one_but_do_not_make_it_one(path):
+    model, other = small(), small()
+    model.metadata, other.metadata = {"seed": 0, "maxlen": 9}, {"seed": 1, "maxlen": 9}
+    with pytest.raises(CutError):
+        fit(model, ModelCheckpoint(path, 1), Cut(3))
+    with pytest.raises(ValueError, match=r"holds another run: seed was 0, now 1; y was 60"):
+        fit(other, ModelCheckpoint(path, resume=True), y=other_y())
+    fit(other, ModelCheckpoint(path, resume=True))
+
+
+# One run at a time
+
+
+class Begin(Callback):
+    """Do something before the run begins."""
+
+    def __init__(self, work):
+        self.on_train_begin = lambda logs: work()
+
+
+def refused(path, **settings):
+    with pytest.raises(ValueError, match=r"run.safetensors is in use by another run; wait until it ends, or give"):
+        fit(small(seed=1), ModelCheckpoint(path, **settings))
+
+
+@pytest.mark.parametrize("settings", [{}, {"resume": True}])
+def test_while_a_run_lasts_its_file_is_refused_to_any_other_of_this_process_in_this_thread_or_another(path, settings):
+    def meanwhile():
+        refused(path, **settings)
+        thread = threading.Thread(target=lambda: seen.append(refused(path, **settings)))
+        thread.start()
+        thread.join()
+
+    seen, whole, model = [], small(), small()
+    fit(whole)
+    fit(model, Begin(meanwhile), ModelCheckpoint(path))
+    assert seen == [None]
+    assert ended(model) == ended(whole)
+    fit(small(), ModelCheckpoint(path))  # the first one has ended
+
+
+OTHER = """
+import sys
+
+sys.path.insert(0, {tests!r})
+from test_checkpoint import Begin, ModelCheckpoint, fit, refused, small
+
+def wait():
+    print("begun", flush=True)
+    sys.stdin.readline()
+
+{work}
+"""
+
+
+def other(path, work):
+    script = OTHER.format(tests=str(Path(__file__).parent), work=work.format(path=str(path)))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", script], text=True, **pipes)
+
+
+def test_two_processes_cannot_run_on_one_file_and_a_killed_one_leaves_no_lock(path):
+    with other(path, "fit(small(), Begin(wait), ModelCheckpoint({path!r}))") as running:
+        assert running.stdout.readline() == "begun\n"
+        refused(path)
+        running.kill()
+    fit(model := small(), ModelCheckpoint(path))
+    assert list(path.parent.iterdir()) == [path]
+    assert model.history.epoch == [0, 1, 2]
+
+
+def test_a_link_to_the_file_is_the_file(path, tmp_path):
+    (link := tmp_path / "link to run.safetensors").symlink_to(path)
+    fit(small(), Begin(lambda: refused(link)), ModelCheckpoint(path))
+    assert sorted(tmp_path.iterdir()) == [link, path]
+
+
+@pytest.mark.parametrize("path", ["w.{epoch:02d}-{val_loss:.2f}.hdf5", "weights-{epoch}.safetensors"])
+def test_a_name_for_each_epoch_is_refused_with_the_remedy(path):
+    with pytest.raises(ValueError, match=r"path contains \{epoch.*\}, but there is one file, .*call model.save in a"):
+        ModelCheckpoint(path)
+    ModelCheckpoint("{a name with} braces.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -372,7 +458,7 @@ def test_what_no_file_can_hold_is_refused_at_the_start(path):
 
     model = small()
     model.add(Own())
-    with pytest.raises(TypeError, match="Own is none of minilstm's own"):
+    with pytest.raises(TypeError, match="Own is not one of minilstm's own"):
         fit(model, ModelCheckpoint(path), spy := Spy())
     assert spy.batches == []
 
@@ -407,7 +493,9 @@ def test_ctrl_c_finishes_the_batch_saves_it_and_says_how_to_go_on(path, method, 
     with pytest.raises(KeyboardInterrupt):
         fit(model, ModelCheckpoint(path), Press(method=method))
     err = capsys.readouterr().err
-    assert err.startswith(f"stopped by Ctrl-C at batch 5 of epoch 1, and saved in {path}; to go on, do the same again")
+    assert err.startswith(
+        f"stopped by Ctrl-C at batch 5 of epoch 1, and saved in {path}; to resume, run the same again"
+    )
     assert err.count("\n") == 1
     assert model.optimizer.iterations == 5
     fit(whole)
@@ -579,13 +667,27 @@ def test_going_on_with_another_plan_is_said_since_it_ends_alike_up_to_rounding_o
     with use_numba(first):
         fit(model, ModelCheckpoint(path, resume=True))
     (line,) = capsys.readouterr().err.splitlines()
-    plans = "(Embedding by FastEmbedding, Dropout, LSTM by FastLSTM, Dense, Adam by FastAdam)"
-    assert line.startswith(f"{path} was trained by another plan ")
+    plans = "Embedding by FastEmbedding, Dropout, LSTM by FastLSTM, Dense, Adam by FastAdam"
+    assert line.startswith(f"{path} was trained with other arithmetic: plan was ")
     assert plans in line
-    assert "(Embedding, Dropout, LSTM, Dense, Adam)" in line
+    assert "Embedding, Dropout, LSTM, Dense, Adam" in line
     assert line.endswith("up to rounding, not bit for bit")
     for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_what_differs_in_the_arithmetic_is_named_in_one_line_and_nothing_where_nothing_does(path, monkeypatch, capsys):
+    cut(path, 5)
+    then = checkpoint.arithmetic()
+    assert {"versions", "BLAS", "NumPy's instructions", "CPU"} == then.keys()
+    monkeypatch.setattr(checkpoint, "arithmetic", lambda: then | {"BLAS": "openblas Z80"})
+    with pytest.raises(CutError):
+        fit(small(), ModelCheckpoint(path, resume=True), Cut(1))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{path} was trained with other arithmetic: BLAS was {then['BLAS']}, now openblas Z80; so" in line
+    monkeypatch.undo()
+    fit(small(), ModelCheckpoint(path, resume=True))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_checkpoint_of_the_first_edition_goes_on(path, capsys):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import safetensors
 
+from minilstm.data import paths
 from minilstm.runs import files
 
 ABOUT = {"kind": "test", "words": ["naïve", "映画", "\ud800", 'a"b\\'], "numbers": [1, 0.1, 1e300, None, True]}
@@ -279,7 +280,9 @@ def test_an_error_of_the_system_names_file_and_remedy_and_leaves_the_earlier_fil
     error = OSError(number, os.strerror(number))
     with the_earlier_file_stays(written):
         monkeypatch.setattr(where, fail(error))
-        with pytest.raises(type(error), match=r"nothing was saved.*save elsewhere: .*file.safetensors") as caught:
+        with pytest.raises(
+            type(error), match=r"an earlier file is unchanged.*save elsewhere: .*file.safetensors"
+        ) as caught:
             files.write(written, {"W": np.ones(9)}, {})
         monkeypatch.undo()
     assert caught.value.errno == number
@@ -291,7 +294,7 @@ def test_a_disk_that_is_full_halfway_leaves_the_earlier_file(written):
     with the_earlier_file_stays(written):
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
         try:
-            with pytest.raises(OSError, match="nothing was saved"):
+            with pytest.raises(OSError, match="an earlier file is unchanged"):
                 files.write(written, {"W": np.ones(100_000)}, {})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limit)
@@ -314,16 +317,64 @@ def test_a_folder_that_cannot_be_synced_is_no_error(path, monkeypatch):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"see that the folder exists.*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"check that the folder exists.*nowhere"):
         files.write(tmp_path / "nowhere" / "file", {}, {})
 
 
-def test_what_a_killed_process_left_behind_does_no_harm(written):
-    left = written.with_name(".minilstm-0123456789abcdef.tmp")
+@pytest.mark.skipif(paths.fcntl is None, reason="needs locks")
+def test_a_save_removes_what_killed_processes_left_but_no_file_that_is_being_written(written):
+    left, live = (written.with_name(f".minilstm-{name}.tmp") for name in ("left", "live"))
     left.write_bytes(b"half a file")
+    with paths.locked(live):  # as while it is written
+        live.write_bytes(b"half a file")
+        files.write(written, {}, {})
+        assert sorted(written.parent.iterdir()) == [live, written]
+        assert live.read_bytes() == b"half a file"
+    assert files.read(written) == ({}, {})
+
+
+@pytest.mark.skipif(paths.fcntl is None, reason="needs locks")
+def test_a_writer_whose_file_another_one_removed_before_it_was_locked_makes_it_again(written, monkeypatch):
+    lock, tried = paths.fcntl.flock, []
+
+    def too_late(file, how):
+        if not tried:
+            tried.append(Path(file.name).unlink())
+        lock(file, how)
+
+    monkeypatch.setattr(paths.fcntl, "flock", too_late)
+    files.write(written, {}, {})
+    assert tried
+    assert files.read(written) == ({}, {})
+    assert list(written.parent.iterdir()) == [written]
+
+
+@pytest.mark.skipif(paths.fcntl is None, reason="needs locks")
+def test_where_files_cannot_be_locked_they_are_saved_all_the_same_and_nothing_else_is_removed(written, monkeypatch):
+    left = written.with_name(".minilstm-left.tmp")
+    left.write_bytes(b"half a file, or one that another machine is writing")
+    monkeypatch.setattr(paths.fcntl, "flock", fail(OSError(errno.ENOLCK, "no locks available")))
     files.write(written, {}, {})
     assert files.read(written) == ({}, {})
-    assert left.read_bytes() == b"half a file"
+    assert left.exists()
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.KERAS", "m.weights.hdf5", "m.pt"])
+def test_a_name_that_promises_another_format_is_warned_of_and_written_all_the_same(tmp_path, name):
+    with pytest.warns(UserWarning, match=f"{name} is written as a safetensors file, .*end the name in .safetensors"):
+        files.write(tmp_path / name, {}, ABOUT)
+    assert files.read(tmp_path / name) == ({}, ABOUT)
+
+
+@pytest.mark.parametrize("start", [b"", b"\x10" + bytes(7) + b'{"W":{"dtype":'], ids=["zeros", "a safetensors file"])
+def test_of_a_huge_file_of_another_kind_only_the_beginning_is_read(path, start):
+    path.write_bytes(start)
+    os.truncate(path, 8 << 30)  # a hole, which takes no room on the disk
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"not a file of minilstm's, or it is damaged \(8589934592 bytes\)"):
+        files.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
@@ -348,18 +399,18 @@ def test_a_write_protected_file_stays_though_its_folder_may_be_written_to(writte
         return ordinary(self, mode, *args, **kwargs)
 
     monkeypatch.setattr(Path, "open", refuse)
-    with the_earlier_file_stays(written), pytest.raises(PermissionError, match="nothing was saved"):
+    with the_earlier_file_stays(written), pytest.raises(PermissionError, match="an earlier file is unchanged"):
         files.write(written, {}, {})
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_write_protected_file_and_a_read_only_folder_stay_as_they_were(written):
     written.chmod(0o444)
-    with the_earlier_file_stays(written), pytest.raises(PermissionError, match="nothing was saved"):
+    with the_earlier_file_stays(written), pytest.raises(PermissionError, match="an earlier file is unchanged"):
         files.write(written, {}, {})
     written.chmod(0o644)
     written.parent.chmod(0o555)
-    with the_earlier_file_stays(written), pytest.raises(PermissionError, match="nothing was saved"):
+    with the_earlier_file_stays(written), pytest.raises(PermissionError, match="an earlier file is unchanged"):
         files.write(written, {}, {})
     written.parent.chmod(0o755)
 

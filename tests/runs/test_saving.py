@@ -284,7 +284,7 @@ YOURS = {
 
 @pytest.mark.parametrize("model", YOURS.values(), ids=YOURS)
 def test_classes_of_your_own_are_refused_with_the_remedy(path, model):
-    with pytest.raises(TypeError, match=r"is none of minilstm's own .*make the model in your code.*np.savez"):
+    with pytest.raises(TypeError, match=r"is not one of minilstm's own .*create the model in your code.*np.savez"):
         model.save(path)
     assert not path.exists()
 
@@ -312,7 +312,7 @@ def test_what_could_not_be_loaded_is_not_saved(path, name, value):
 def test_a_file_that_holds_no_model_is_refused_by_name(path):
     files.write(path, {}, {"kind": "checkpoint"})
     with pytest.raises(
-        ValueError, match=r"model.safetensors holds no model that can be .*: the model has kind, expected a dict"
+        ValueError, match=r"model.safetensors does not hold a valid model: the model has kind, expected a dict"
     ):
         Sequential.load(path)
 
@@ -438,7 +438,7 @@ def describe_layers(*layers):
 def test_a_forged_tokenizer_is_refused(path, learned):
     model = small()
     files.write(path, {**arrays(model), "tokenizer": np.frombuffer(learned, np.uint8)}, describe(model))
-    with pytest.raises(ValueError, match="holds no model that can be loaded"):
+    with pytest.raises(ValueError, match="does not hold a valid model"):
         Sequential.load(path)
 
 

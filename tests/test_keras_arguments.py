@@ -3,7 +3,7 @@
 import pytest
 
 from minilstm import LSTM, Adam, Dense, EarlyStopping, Embedding, ModelCheckpoint, Sequential
-from minilstm.tools.hints import HINTS
+from minilstm.keras.arguments import HINTS
 
 X, Y = [[1, 2], [2, 1, 1]], [0, 1]
 
