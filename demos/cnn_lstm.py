@@ -1,4 +1,4 @@
-"""The CNN-LSTM hybrid: a convolution finds phrases of three words, pooling halves their number, an LSTM reads them.
+"""The CNN-LSTM hybrid: a convolution finds phrases of three words, pooling halves their number, and an LSTM reads them.
 
 Expect 86.6% on 5,000 reviews after 8 to 20 s of training, and 86.8% from the bag of words. The LSTM has only half as
 many steps to compute, and loses no accuracy. On the built-in corpus expect 100.0%, and 57.5% from the bag of words, but

@@ -1,4 +1,4 @@
-"""What the demos share: the command line, the notice shown without network, and the bag-of-words baseline."""
+"""What the demos share: the command line, the notice shown without a network, and the bag-of-words baseline."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_IMDB = """\
 ============================================================================================
  NO IMDB REVIEWS: {error}
 
- Training on the BUILT-IN CORPUS instead: made-up reviews whose label depends on word order.
+ Training on the BUILT-IN CORPUS instead: made-up reviews whose labels depend on word order.
  To get the real ones, download https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz
  (84 MB) with any browser and run this again with --data aclImdb_v1.tar.gz
 ============================================================================================
@@ -38,7 +38,7 @@ examples:
   python {script} --data builtin                    made-up reviews, no network needed
 """
 
-# Default settings for IMDB and for the built-in corpus: its reviews are short and cannot be overfitted.
+# Default settings for IMDB and for the built-in corpus, whose reviews are short and cannot be overfitted.
 IMDB = {"epochs": 8, "vocab_size": 5000, "maxlen": 300, "word_dropout": 0.3, "dropout": 0.5, "learning_rate": 0.002}
 BUILTIN = {"epochs": 8, "vocab_size": 200, "maxlen": 50, "word_dropout": 0.0, "dropout": 0.0, "learning_rate": 0.005}
 

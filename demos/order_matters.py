@@ -77,7 +77,7 @@ def phrase(rng: np.random.Generator) -> Data:
 
 
 def following(rng: np.random.Generator) -> Data:
-    """A label for every word of 20, (N, 20, 1): whether the *next* word is one of the upper half."""
+    """A label for every word of 20, (N, 20, 1): whether the *next* word is in the upper half of the vocabulary."""
     x = rng.integers(0, V, (N, 20))
     y = np.roll(x, -1, axis=1) >= V // 2
     y[:, -1] = False  # nothing follows the last word

@@ -1,10 +1,10 @@
-"""The script of the video tutorial, as it was meant: a CNN and four LSTM models on IMDB, with Keras's calls.
+"""The script of the video tutorial, without its mistakes: a CNN and four LSTM models on IMDB, with Keras's calls.
 
 "The tutorial" in these documents is a video, "Long Short-Term Memory (LSTM)". Its script has two mistakes. Here both
 are marked with MISTAKE and are made only with the option --mistake. Expect these test accuracies with seed 0 and the
 default settings, which use plain RMSprop as the tutorial does:
 
-    reviews   model       as meant   texts_to_matrix   sigmoid
+    reviews   model     no mistake   texts_to_matrix   sigmoid
       1,000   LSTM           76.4%                       56.5%
       5,000   LSTM           83.0%             55.2%     63.1%
       5,000   CNN            83.8%             80.9%
@@ -39,7 +39,7 @@ from minilstm.tools.cli import Parser, number
 
 EXAMPLES = """\
 examples:
-  python demos/tutorial.py                               the classic LSTM, as it was meant
+  python demos/tutorial.py                               the classic LSTM, without mistakes
   python demos/tutorial.py --model hybrid                a convolution and pooling before the LSTM
   python demos/tutorial.py --mistake texts_to_matrix     the LSTM, with the first mistake
   python demos/tutorial.py --mistake sigmoid             the LSTM, with the second mistake

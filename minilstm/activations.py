@@ -70,7 +70,7 @@ def softmax(x: Array) -> Array:
 
 
 def softmax_backward(dy: Array, y: Array) -> Array:
-    """(5'), from the output y. The one activation in which each output depends on all inputs."""
+    """(5'), from the output y. Only here does each output depend on all inputs."""
     return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
 
 
@@ -92,10 +92,7 @@ ACTIVATIONS = {
 
 
 def get_activation(name: str | None, symbol: str = "activation", elementwise: bool = False) -> Activation:
-    """Find an activation by its Keras name; None means "linear". ``elementwise`` leaves softmax out.
-
-    A ValueError for another name lists those that exist.
-    """
+    """Find an activation by its Keras name; None means "linear". ``elementwise`` leaves softmax out."""
     choices = [choice for choice in ACTIVATIONS if not (elementwise and choice == "softmax")]
     name = "linear" if name is None else name
     check_choice(symbol, name, *choices)

@@ -1,22 +1,21 @@
-"""The gradient checker: compares a backward pass with the derivative of its forward pass.
+"""The gradient checker: compares a backward pass with the derivative of its forward pass, one input number at a time.
 
-A backward pass is compared with two derivatives that are computed from the forward pass alone, one input number
-at a time. For a function f of one number x:
+That derivative is computed in two ways, from the forward pass alone. For a function f of one number x:
 
     (1) complex step         f'(x) ≈ Im f(x + ih) / h                  h = 1e-30
     (2) central differences  f'(x) ≈ (f(x + h) - f(x - h)) / 2h        h = 1e-5
 
 Both follow from Taylor's series: f(x + ih) = f(x) + ih f'(x) - h² f''(x) / 2 - ..., whose imaginary part is h f'(x) up
 to h³. (2) works for anything that can be computed, but subtracts two nearly equal numbers: some 10 digits are left.
-(1) subtracts nothing, so nearly all 16 digits are right, but f must be *complex-safe*: no abs, comparisons of real
-parts only, no conversion to float (Squire & Trapp 1998). All layers and losses here are.
+(1) subtracts nothing, so nearly all 16 digits are right, but f must be *complex-safe*: no abs, no conversion to
+float, and comparisons of real parts only (Squire & Trapp 1998). All layers and losses here are.
 
 Layers have many outputs, so f is their sum weighted at random, f = Σ dy ⊙ y. A plain sum would hide bugs: it
 cannot tell one output from another. The error is the worst over all entries of an array, relative to its largest
 gradient. Everything runs in float64, and a layer runs as it is written; ``tests/test_twins.py`` compares its twin.
 
 **Kinks.** ReLU and max have no derivative at their kinks. Where the slopes on the two sides of x differ, (2) is
-meaningless; such entries are counted and left out of it. (1) compares real parts, stays on one side, and counts.
+meaningless; such entries are counted and left out of it. (1) stays on one side, so it is always compared.
 
 Check a layer of your own::
 
@@ -104,9 +103,9 @@ def check_layer(layer: Layer, x: Array, lengths: Lengths = None, complex_step: b
     A copy of the layer is built for x if it is not built yet, and run in float64 with ``train=True``.
 
     Args:
-        layer: any object that keeps the contract in :mod:`minilstm.layers.base`.
+        layer: any object that implements the interface in :mod:`minilstm.layers.base`.
         x: a batch, (B, D), (B, T, D) or token ids (B, T). Keep it small: every number costs three runs.
-        lengths: (B,), to check a batch with padding; worth it.
+        lengths: (B,), to check a batch with padding, which finds more bugs.
         complex_step: False for a layer that is not complex-safe.
     """
     check_kind("layer", layer, Layer)
@@ -165,5 +164,5 @@ def check_model(model: Any, loss: Loss, x: Array, y: Array, lengths: Lengths = N
 
 
 def perturb(rng: np.random.Generator, p: Array) -> Array:
-    """Move parameters off their start: a bug may hide behind a zero bias or an embedding near zero."""
+    """Move parameters away from their initial values: a bug may hide behind a zero bias or an embedding near zero."""
     return p + 0.3 * rng.standard_normal(p.shape)

@@ -5,8 +5,8 @@
     (3) uniform          E uniform in ±0.05, Keras's start for embeddings
 
 An LSTM's U (H, 4H) gets orthonormal rows: h U is exactly as long as h, and dz Uᵀ is never longer than dz, so at the
-start U cannot make a gradient explode. It can make it fade; the cell prevents that, (3') in ``layers/lstm.py``.
-All draw in float64 and round once: one seed gives one start, whatever the dtype.
+start U cannot make a gradient explode. U can make it fade, which the cell prevents: see (3') in ``layers/lstm.py``.
+All three draw in float64 and round once, so a seed gives the same start in every dtype.
 """
 
 import math
@@ -19,7 +19,7 @@ from minilstm.arrays import Array
 
 def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     """(1), a compromise: variance 1/fan_in would keep the size of activations, 1/fan_out that of gradients."""
-    *taps, fan_in, fan_out = shape  # of a convolution, each of its K taps adds to both
+    *taps, fan_in, fan_out = shape  # in a convolution, each of the K taps adds to both
     a = np.sqrt(6.0 / (math.prod(taps) * (fan_in + fan_out)))
     return rng.uniform(-a, a, shape).astype(dtype)
 

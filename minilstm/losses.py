@@ -1,6 +1,6 @@
 """Losses: one number for how wrong the predictions p are, given the truth y, and its gradient.
 
-For a batch of B rows with K outputs each; the mean keeps the size of a step independent of both:
+A batch has B rows with K outputs each. A mean keeps the size of a step independent of both:
 
     (1) binary cross-entropy, from probabilities   L = -mean(y log p + (1 - y) log(1 - p))
         (1')                                       dp = (p - y) / (p (1 - p)) / (B K)
@@ -13,8 +13,8 @@ For a batch of B rows with K outputs each; the mean keeps the size of a step ind
 
 In (4) and (5) a row of y is 1 at the true class, else 0, and only the mean over the B rows is taken. In (1) and (4), p
 is first clipped to [ε, 1 - ε] with Keras's ε = 1e-7: log 0 would be infinite. Where that changed p, its gradient is 0,
-so a saturated wrong prediction gets no gradient. (2) is (1) at p = sigmoid(z), and (5) is (4) at p = softmax(z), so
-written that nothing overflows; they always give a gradient: ``from_logits=True`` after a last layer without activation.
+so a saturated wrong prediction gets no gradient. (2) is (1) at p = sigmoid(z), and (5) is (4) at p = softmax(z), in a
+form that cannot overflow; they always give a gradient. Use ``from_logits=True`` after a last layer without activation.
 """
 
 from collections.abc import Callable
@@ -30,10 +30,10 @@ EPSILON = 1e-7
 
 
 class Loss:
-    """Base of all losses: :meth:`forward` gives L, :meth:`backward` dL/dp.
+    """Base class of all losses: :meth:`forward` computes L, :meth:`backward` dL/dp.
 
     Both take predictions p (B, K) and the truth y of the same shape and dtype; neither changes them. An array of
-    another shape, or predictions that are not probabilities where (1) or (4) needs them, are a ValueError.
+    another shape raises a ValueError, and so do predictions that are not probabilities where (1) or (4) needs them.
     """
 
     threshold = 0.5  # predictions above it are positive
@@ -42,7 +42,7 @@ class Loss:
         """Raise a ValueError where the truth y (N, K) makes no sense for this loss."""
 
     def accuracy(self, p: Array, y: Array) -> float:
-        """Compute the fraction of numbers in p that are as positive or negative as those in y."""
+        """Compute the fraction of predictions p that are on the same side of the threshold as y."""
         return float(np.mean(((p > self.threshold) == (y > 0.5)) & ~np.isnan(p)))
 
     def forward(self, p: Array, y: Array) -> Any:
@@ -89,9 +89,8 @@ class BinaryCrossentropy(Loss):
 
 
 class CategoricalCrossentropy(Loss):
-    """(4) or, with ``from_logits=True``, (5): how surprised p is by the true one of K classes, in nats.
-
-    The truth may be given as class numbers (N,), which ``fit`` and ``evaluate`` turn into rows of y (N, K).
+    """(4) or, with ``from_logits=True``, (5): how surprised p is by the true one of K classes, in nats. ``fit`` and
+    ``evaluate`` also take the truth as class numbers (N,), and turn them into rows of y (N, K).
     """
 
     def __init__(self, from_logits: bool = False) -> None:

@@ -1,6 +1,6 @@
 """Sequential: layers in a row, each fed with the output of the one before.
 
-This file puts a model together. How it computes and how it learns is in :mod:`minilstm.training`.
+This file puts a model together. How it computes and how it learns is explained in :mod:`minilstm.training`.
 """
 
 import os
@@ -27,14 +27,13 @@ class Sequential:
 
     Args:
         layers: the layers; more can follow with :meth:`add`.
-        seed: makes the initial weights, the order of batches and dropout reproducible; None for chance.
-        dtype: "float32", or "float64" for numbers to compare.
+        seed: makes the initial weights, the order of batches and dropout reproducible; None makes every run different.
+        dtype: "float32", or "float64" for more precision.
 
     Attributes:
-        layers: the layers added so far.
         stop_training: a callback sets it to end ``fit`` after the epoch.
         tokenizer: what turns texts into this model's token ids, to be saved along with it; None unless you set it.
-        metadata: facts to be saved along, such as labels; what JSON holds, by name. ``fit`` adds "padded_to".
+        metadata: JSON values by name to be saved along, such as the labels. ``fit`` adds "padded_to".
     """
 
     def __init__(self, layers: Iterable[Layer] = (), seed: int | None = None, dtype: npt.DTypeLike = "float32") -> None:
@@ -53,9 +52,8 @@ class Sequential:
             self.add(layer)
 
     def add(self, layer: Layer) -> None:
-        """Append a layer. Where the shape of its input is known, as after an Embedding, it gets its weights now.
-
-        A TypeError where it is not a Layer; a ValueError where it does not fit the one before, or has weights already.
+        """Append a layer. If the shape of its input is known, as after an Embedding, it gets its weights now. A layer
+        that does not fit the one before it or has weights already raises a ValueError; anything else, a TypeError.
         """
         check_new_layer(self.layers, layer, Layer)
         if not self.layers and isinstance(layer, Embedding):
@@ -74,16 +72,16 @@ class Sequential:
             shapes = [shape_in]
             for layer in self.layers:
                 shapes.append(layer.build(shapes[-1], self.rng, self.dtype))
-            self.shapes = shapes  # only now, so that a better shape can follow one that does not fit
+            self.shapes = shapes  # only now, so that after an error another shape can be tried
 
     @property
     def params(self) -> Arrays:
-        """All parameters by layer and name, such as ``"lstm.W"``. The arrays themselves, not copies."""
+        """All parameters by layer and name, such as ``"lstm.W"``: the arrays themselves, not copies."""
         return training.parameters(self.layers)
 
     @property
     def trainable(self) -> bool:
-        """Whether any layer may move during ``fit``; set it to freeze all of them, or to free them again."""
+        """Whether ``fit`` trains any of the layers; set it to freeze or unfreeze all of them."""
         return any(layer.trainable for layer in self.layers)
 
     @trainable.setter
@@ -96,16 +94,16 @@ class Sequential:
         return [p.copy() for p in self.params.values()]
 
     def set_weights(self, weights: Sequence[Array]) -> None:
-        """Replace the parameters by arrays as :meth:`get_weights` gave them; a ValueError where they do not fit."""
+        """Replace the parameters by arrays like those of :meth:`get_weights`. Others raise a ValueError."""
         for p, a in zip(self.params.values(), check_weights(self.params, weights), strict=True):
             p[...] = a
 
     def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Any]:
-        """Pass a batch through all layers, as they are written: the output and the layers' caches."""
+        """Pass a batch through all layers, as they are written; return the output and the layers' caches."""
         return training.forward(self.layers, x, lengths, train, rng)
 
     def backward(self, dy: Array, caches: list[Any]) -> dict[str, Array]:
-        """Pass the gradient of the output back through all layers: the gradients of all parameters."""
+        """Pass the gradient of the output back through all layers; return the gradients of all parameters."""
         return training.backward(self.layers, dy, caches)
 
     def compile(
@@ -115,18 +113,18 @@ class Sequential:
 
         Args:
             optimizer: "sgd", "rmsprop", "adam" or an Optimizer.
-            loss: a name in :data:`minilstm.losses.LOSSES` or a Loss. Unknown names are a ValueError.
+            loss: a name in :data:`minilstm.losses.LOSSES` or a Loss. An unknown name raises a ValueError.
             metrics: ``["accuracy"]`` to report the accuracy too.
         """
         check_metrics(metrics)
         self.optimizer, self.loss = get_optimizer(optimizer).fresh(), get_loss(loss)
-        self.metrics = list(metrics or [])  # each is the accuracy, by the name that it was asked for
+        self.metrics = list(metrics or [])  # each means the accuracy, by the name it was asked for
 
     fit, evaluate, predict = training.fit, training.evaluate, training.predict
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the model in one file: see :func:`minilstm.runs.saving.save`."""
-        from minilstm.runs import saving  # which makes models, so imports this file
+        from minilstm.runs import saving  # which makes models and so imports this file
 
         saving.save(self, path)
 

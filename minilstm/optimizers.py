@@ -1,12 +1,12 @@
 """Optimisers: how a gradient g becomes a step of the parameter p. η is the learning rate.
 
-    (1) SGD      m ← μ m - η g;  p ← p + m, or with Nesterov's look ahead p ← p + μ m - η g
+    (1) SGD      m ← μ m - η g;  p ← p + m, or with Nesterov's lookahead p ← p + μ m - η g
     (2) RMSprop  v ← ρ v + (1 - ρ) g²;  p ← p - η g / sqrt(v + ε)
     (3) Adam     m ← β₁ m + (1 - β₁) g,  v ← β₂ v + (1 - β₂) g²,
                  p ← p - η_t m / (sqrt(v) + ε)  with  η_t = η sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ) at step t
 
 Sources: Sutskever et al. 2013 (1), Tieleman & Hinton 2012, lecture 6e (2), Kingma & Ba 2015, end of section 2 (3).
-Defaults and the places of ε are Keras's.
+Defaults and the positions of ε are Keras's: in (2) inside the root. PyTorch's RMSprop has it outside, sqrt(v) + ε.
 
 **Clipping** (Pascanu, Mikolov & Bengio 2013): an LSTM's gradient can be huge for a single batch. If the norm of
 all gradients together is above ``global_clipnorm``, all are scaled down to it, which keeps their direction.
@@ -116,7 +116,7 @@ class RMSprop(Optimizer):
 
 @dataclass(eq=False)
 class Adam(Optimizer):
-    """(3): as RMSprop, with the running mean of the gradient too, and both corrected for having started at 0."""
+    """(3): like RMSprop, with the running mean of the gradient too, both corrected for having started at 0."""
 
     learning_rate: float = 0.001
     beta_1: float = 0.9

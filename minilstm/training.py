@@ -16,12 +16,12 @@ finite, the step is not made; :mod:`minilstm.runs.nonfinite` says why.
 **The plan.** Each call of ``fit``, ``evaluate`` and ``predict`` chooses once what runs: for each layer either the layer
 as it is written, or its twin in ``fast/``, which computes the same faster.
 
-**Shards.** The rows of a batch do not meet before their gradients are added up. So a batch is processed in shards,
+**Shards.** The rows of a batch are independent until their gradients are added up. So a batch is processed in shards,
 which threads can share, and the gradients of the shards are summed.
 
-The loss and accuracy shown during training are means over the steps of the epoch, taken while the weights still moved,
-and with dropout; ``val_loss`` and ``val_accuracy`` are taken at its end, without. ``grad_norm`` is the mean norm of the
-gradient, before clipping.
+The loss and accuracy shown during training are means over the steps of the epoch, with dropout and while the weights
+were still moving; ``val_loss`` and ``val_accuracy`` are computed at its end, without dropout. ``grad_norm`` is the mean
+norm of the gradient, before clipping.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ from minilstm.tools.validate import check_positive
 def forward(
     layers: Sequence[Any], x: Any, lengths: Lengths = None, train: bool = False, rng: Rng = None
 ) -> tuple[Any, list[Any]]:
-    """Pass a batch x through all layers: the output and the caches of the layers."""
+    """Pass a batch x through all layers; return the output and the caches of the layers."""
     caches = []
     for layer in layers:
         x, cache = layer.forward(x, lengths, train, rng)
@@ -58,7 +58,7 @@ def forward(
 
 
 def backward(layers: Sequence[Any], dy: Any, caches: Sequence[Any]) -> dict[str, Any]:
-    """Pass the gradient of the output back through all layers: the gradients of all parameters."""
+    """Pass the gradient of the output back through all layers; return the gradients of all parameters."""
     grads: dict[str, Any] = {}
     for layer, cache in zip(reversed(layers), reversed(caches), strict=True):
         dy, layer_grads = layer.backward(dy, cache)  # the chain rule: dx of this layer is dy of the one before
@@ -84,21 +84,21 @@ def fit(
     shuffle: bool = True,
     **_unknown: Any,
 ) -> History:
-    """Train a compiled model on samples x and labels y; neither is changed. Return the numbers of every epoch.
+    """Train a compiled model on samples x and labels y; neither is changed. Return the metrics of every epoch.
 
     Args:
         model: the model, which "model.fit(x, y)" passes by itself.
         x: a list of texts as token ids of any length, or an array; see :class:`minilstm.data.inputs.Samples`.
         y: N labels, 0 or 1; or an array (N, K).
-        batch_size: B, samples for one step.
+        batch_size: B, samples per step.
         epochs: passes over all samples.
-        verbose: 0 silent, 1 a bar and a line an epoch, 2 only the line.
+        verbose: 0 for silence, 1 for a bar and a line per epoch, 2 for the line only.
         callbacks: see :mod:`minilstm.runs.callbacks`.
         validation_split: the fraction of samples, taken from the end, to hold out as validation data.
         validation_data: ``(x, y)`` to evaluate after each epoch.
         shuffle: False keeps the samples in the order given.
 
-    For errors see :mod:`minilstm.data.inputs`. Where loss or gradient become NaN or infinite, a NotFiniteError (a
+    For errors see :mod:`minilstm.data.inputs`. If the loss or a gradient becomes NaN or infinite, a NotFiniteError (a
     ValueError) says where; the weights are those before that step.
     """
     refuse("fit", _unknown)
@@ -114,7 +114,7 @@ def fit(
     model.stop_training = False
     with np.errstate(over="ignore", invalid="ignore"), plan.workers() as parallel_map, call:
         call("on_train_begin", {})
-        call("on_run_begin", run)  # a checkpoint puts the run where it stood
+        call("on_run_begin", run)  # a checkpoint resumes the run here
         while not run.done:
             if run.batch == 0:
                 call("on_epoch_begin", run.epoch, {})
@@ -139,9 +139,9 @@ def fit(
 def train_step(
     plan: Plan, loss: Loss, batch: list[Shard], rng: np.random.Generator, parallel_map: Map = map, context: Any = "fit"
 ) -> tuple[Array, float]:
-    """Make one step of training: :func:`sums_of` the batch, (3,), and the norm of the gradient before clipping.
+    """Make one step of training; return :func:`sums_of` the batch, (3,), and the norm of the gradient before clipping.
 
-    Where one of them is not finite, nothing moves: a NotFiniteError, whose message begins with ``context``.
+    If one of them is not finite, nothing moves, and a NotFiniteError is raised whose message begins with ``context``.
     """
     B = sum([len(shard.y) for shard in batch])
     seeds = rng.integers(2**63, size=len(batch))  # (shards,), for dropout
@@ -164,18 +164,18 @@ def train_step(
 
 
 def sums_of(loss: Loss, p: Array, y: Array) -> Array:
-    """For predictions p (B, K) and truth y (B, K): how many, the sum of their losses, and how many are right, (3,)."""
+    """Compute (3,): the number of predictions p (B, K), the sum of their losses given y, and how many are right."""
     return len(p) * np.array([1.0, float(loss.forward(p, y)), loss.accuracy(p, y)])  # (3,)
 
 
 def means(sums: Array, model: Any) -> dict[str, float]:
-    """Turn sums (3,), over any number of batches, into loss, and accuracy if it was asked for, a sample."""
+    """Turn sums (3,), over any number of batches, into means per sample: loss, and accuracy if it was asked for."""
     _, loss, accuracy = (sums / sums[0]).tolist()
     return {"loss": loss} | dict.fromkeys(model.metrics, accuracy)
 
 
 def predict(model: Any, x: Any, batch_size: int = 32, verbose: int = 1) -> Array:
-    """Compute the model's outputs (N, K) for samples x, in their order; ``verbose=0`` shows no bar. Errors: ``fit``."""
+    """Compute the model's outputs (N, K) for samples x, in order; ``verbose=0`` shows no bar. Errors: see ``fit``."""
     check_positive("predict", batch_size=batch_size)
     data = Samples(model.layers, model.dtype, x, model.metadata)
     model.build(data.shape_in)
@@ -186,9 +186,8 @@ def predict(model: Any, x: Any, batch_size: int = 32, verbose: int = 1) -> Array
 
 
 def evaluate(model: Any, x: Any, y: Any, batch_size: int = 32, verbose: int = 1) -> list[float]:
-    """Compute ``[loss]``, or ``[loss, accuracy]`` if compiled with that metric, over samples x with labels y.
-
-    Always a list, while Keras returns a lone loss as a number.
+    """Compute ``[loss]``, or ``[loss, accuracy]`` if compiled with that metric, over samples x with labels y. It is
+    always a list, while Keras returns a lone loss as a number.
     """
     check_positive("evaluate", batch_size=batch_size)
     loss, _ = check_compiled(model)

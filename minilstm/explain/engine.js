@@ -10,11 +10,7 @@
 
 const zeros = (T, D) => ({ T, D, a: new Float64Array(T * D) });
 const row = (m, t) => m.a.subarray(t * m.D, (t + 1) * m.D);
-const dot = (u, v) => {
-  let sum = 0;
-  for (let j = 0; j < u.length; j++) sum += u[j] * v[j];
-  return sum;
-};
+const dot = (u, v) => u.reduce((sum, u_j, j) => sum + u_j * v[j], 0);
 const total = (numbers) => numbers.reduce((sum, n) => sum + n, 0);
 
 /** out += x W, for a row x (D,) and W (D, H) from the number `start` on; as x @ W in NumPy. Four rows of W at a time. */
@@ -102,16 +98,19 @@ function activationBackward(dy, y, name) {
 /**
  * Run (1) to (4): x (T, D) to the cache with the gates i, f, g, o (T, H), h and c (T+1, H), where h[t] is the state
  * before step t, and the parts of z: zx = x W and zh = h U (T, 4H). `nudge` {kind, t, unit, by} adds to one number of
- * h_t or c_t, for finite differences.
+ * h_t or c_t, for finite differences. `products` keeps x_t W of words, where x has their ids, for the next run.
  */
-function lstmForward(x, W, U, b, activation, recurrentActivation, nudge = null) {
+function lstmForward(x, W, U, b, activation, recurrentActivation, nudge, products) {
   const [T, H] = [x.T, b.length / 4];
   const [phi, sigma] = [activationOf(activation), activationOf(recurrentActivation)];
   const [i, f, g, o] = [zeros(T, H), zeros(T, H), zeros(T, H), zeros(T, H)];
   const [h, c, zx, zh] = [zeros(T + 1, H), zeros(T + 1, H), zeros(T, 4 * H), zeros(T, 4 * H)];
   for (let t = 0; t < T; t++) {
     const [zx_t, zh_t] = [row(zx, t), row(zh, t)];
-    addProduct(zx_t, row(x, t), W); // (1), x_t W
+    const known = x.ids && products.get(x.ids[t]);
+    if (known) zx_t.set(known);
+    else addProduct(zx_t, row(x, t), W); // (1), x_t W
+    if (x.ids) products.set(x.ids[t], zx_t);
     addProduct(zh_t, row(h, t), U); // (1), h_{t-1} U
     for (let j = 0, k = t * H; j < H; j++, k++) {
       i.a[k] = sigma.forward(zx_t[j] + zh_t[j] + b[j]); // (2)
@@ -158,9 +157,8 @@ function lstmBackward(dy, cache, W, U, activation, recurrentActivation) {
   return [dx, { dh, dc, dh_path, dc_path }];
 }
 
-/** Reverse the rows of a matrix. */
 function flip(x) {
-  const y = zeros(x.T, x.D);
+  const y = { ...zeros(x.T, x.D), ids: x.ids?.toReversed() };
   for (let t = 0; t < x.T; t++) row(y, t).set(row(x, x.T - 1 - t));
   return y;
 }
@@ -168,9 +166,10 @@ function flip(x) {
 /** One LSTM with its weights, as the class LSTM: all states (T, H), or the last one (1, H). */
 function makeLSTM(config, { W, U, b }) {
   const { activation, recurrent_activation: recurrent, return_sequences: all, go_backwards: backwards } = config;
+  const products = new Map();
   return {
     forward(x, nudge) {
-      const cache = lstmForward(backwards ? flip(x) : x, W, U, b, activation, recurrent, nudge);
+      const cache = lstmForward(backwards ? flip(x) : x, W, U, b, activation, recurrent, nudge, products);
       const [T, H] = [x.T, cache.h.D];
       const y = all ? { T, D: H, a: cache.h.a.subarray(H) } : { T: 1, D: H, a: row(cache.h, T) };
       return [y, cache];
@@ -322,7 +321,7 @@ function makeEmbedding(config, { E }) {
         if (!(n >= 0 && n < config.input_dim)) throw new Error(`id ${n} is outside the vocabulary of ${config.input_dim}`);
         row(y, t).set(E.subarray(n * D, (n + 1) * D)); // (1), the n-th row of E
       });
-      return [y, {}];
+      return [{ ...y, ids }, y];
     },
     backward: () => [null, {}],
   };
@@ -538,8 +537,7 @@ function runLayers(model, x, first = 0, nudge = null) {
 /** Run the model on ids (not yet padded): the embedded words x, the logits and the caches. */
 function forward(model, ids, nudge = null) {
   const { y, caches } = runLayers(model, pad(model, ids), 0, nudge);
-  const [x] = model.layers[0].forward(pad(model, ids));
-  return { x, logits: y.a, caches };
+  return { x: caches[0], logits: y.a, caches };
 }
 
 /** The gradients of logit k: dx of the embedded words, dys of each layer's output, and what each layer returns. */
@@ -623,7 +621,9 @@ function* integratedGradients(model, ids, k) {
   const values = new Array(x.T).fill(0);
   const run = (scale) => runLayers(model, { ...x, a: x.a.map((v) => v * scale) }, 1);
   for (let m = 0; m < IG_STEPS; m++) {
-    const { dx } = backward(model, run((m + 0.5) / IG_STEPS).caches, k);
+    const { caches } = run((m + 0.5) / IG_STEPS);
+    yield m / IG_STEPS;
+    const { dx } = backward(model, caches, k);
     for (let t = 0; t < x.T; t++) values[t] += dot(row(x, t), row(dx, t)) / IG_STEPS;
     yield m / IG_STEPS;
   }

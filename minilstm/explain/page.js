@@ -5,7 +5,7 @@
 (() => {
   const byId = (id) => document.getElementById(id);
   const DEFAULTS = { text: "", t: -1, screen: "step", unit: 0, run: -1, shift: 0, reader: "trained", k: -1, show: "c", what: "", tour: 0 };
-  const SLICE = 30; // ms of work between two looks at the keyboard
+  const SLICE = 40; // ms of work at most between two looks at the keyboard
   let state = { ...DEFAULTS };
   let models = {};
   let about = null;
@@ -47,11 +47,35 @@
   const percent = (p) => (p < 1e-5 ? "< 0.001 %" : p > 0.99999 && p < 1 ? "> 99.999 %" : `${(100 * p).toFixed(p > 0.001 && p < 0.999 ? 1 : 3)} %`);
   const fraction = (x) => (x < 1e-5 ? `${plain(100 * x)} %` : `${(100 * x).toFixed(x < 0.01 ? 3 : 1)} %`); // may exceed 1
   const narrow = () => width() < 480;
-  const tint = (x, largest) => ({ class: x < 0 ? "down" : "up", "--amount": `${Math.round((70 * Math.min(1, Math.abs(x) / (largest || 1))))}%` });
+  const tint = (x, largest) => ({ class: x < 0 ? "down" : "up", "--amount": `${Math.round(70 * Math.min(1, Math.abs(x) / (largest || 1)))}%` });
   const table = (heads, rows, caption) =>
-    make("table", {}, caption ? make("caption", { class: "soft left" }, caption) : null,
-      make("thead", {}, make("tr", {}, heads.map((head) => make("th", { scope: "col" }, head)))),
-      make("tbody", {}, rows.map((cells) => (cells instanceof Node ? cells : make("tr", {}, cells.map((cell) => make("td", {}, cell)))))));
+    make(
+      "table",
+      {},
+      caption ? make("caption", { class: "soft left" }, caption) : null,
+      make(
+        "thead",
+        {},
+        make(
+          "tr",
+          {},
+          heads.map((head) => make("th", { scope: "col" }, head)),
+        ),
+      ),
+      make(
+        "tbody",
+        {},
+        rows.map((cells) =>
+          cells instanceof Node
+            ? cells
+            : make(
+                "tr",
+                {},
+                cells.map((cell) => make("td", {}, cell)),
+              ),
+        ),
+      ),
+    );
 
   /** Lines over the steps of a text, each with its own colour and dashes; with `log`, on a logarithmic scale. */
   function chart(series, { at = -1, log = false, low = null, high = null, labels = [], name, pick = null, height = 180 }) {
@@ -72,20 +96,55 @@
       const t = Math.floor((((event.clientX - box.left) * W) / box.width - left) / ((W - left - right) / n));
       if (pick && t >= 0 && t < n) pick(t);
     };
-    return make("figure", {},
-      make("svg", { viewBox: `0 0 ${W} ${height}`, width: W, height, role: "img", "aria-label": name, click: clicked },
+    return make(
+      "figure",
+      {},
+      make(
+        "svg",
+        { viewBox: `0 0 ${W} ${height}`, width: W, height, role: "img", "aria-label": name, click: clicked },
         ticks.map((v) => {
           const y_v = top + ((height - top - bottom) * (b - v)) / (b - a);
-          return make("g", {}, make("line", { class: "axis", x1: left, x2: W - right, y1: y_v, y2: y_v }),
-            make("text", { class: "soft", x: left - 5, y: y_v + 4, "text-anchor": "end" }, tick(v)));
+          return make(
+            "g",
+            {},
+            make("line", { class: "axis", x1: left, x2: W - right, y1: y_v, y2: y_v }),
+            make("text", { class: "soft", x: left - 5, y: y_v + 4, "text-anchor": "end" }, tick(v)),
+          );
         }),
         at >= 0 ? make("line", { class: "now", x1: x(at), x2: x(at), y1: top, y2: height - bottom }) : null,
-        at >= 0 && labels[at] !== undefined ? make("text", { x: Math.min(W - right, Math.max(left, x(at))), y: height - 6, "text-anchor": x(at) < W / 4 ? "start" : x(at) > (3 * W) / 4 ? "end" : "middle" }, cut(labels[at], 18)) : null,
-        series.map(({ values, line }) => make("path", { class: `line s${line}`, d: values.map((v, t) => `${t ? "L" : "M"}${x(t).toFixed(1)} ${y(v).toFixed(1)}`).join("") }))),
-      make("figcaption", {}, series.map(({ name: label, line }) => make("span", {}, make("svg", { class: "key", viewBox: "0 0 34 12", width: 34, height: 12, "aria-hidden": "true" }, make("path", { class: `line s${line}`, d: "M0 6L34 6" })), `${label}  `))));
+        at >= 0 && labels[at] !== undefined
+          ? make(
+              "text",
+              { x: Math.min(W - right, Math.max(left, x(at))), y: height - 6, "text-anchor": x(at) < W / 4 ? "start" : x(at) > (3 * W) / 4 ? "end" : "middle" },
+              cut(labels[at], 18),
+            )
+          : null,
+        series.map(({ values, line }) =>
+          make("path", { class: `line s${line}`, d: values.map((v, t) => `${t ? "L" : "M"}${x(t).toFixed(1)} ${y(v).toFixed(1)}`).join("") }),
+        ),
+      ),
+      make(
+        "figcaption",
+        {},
+        series.map(({ name: label, line }) =>
+          make(
+            "span",
+            {},
+            make(
+              "svg",
+              { class: "key", viewBox: "0 0 34 12", width: 34, height: 12, "aria-hidden": "true" },
+              make("path", { class: `line s${line}`, d: "M0 6L34 6" }),
+            ),
+            `${label}  `,
+          ),
+        ),
+      ),
+    );
   }
 
   // ---- State ---------------------------------------------------------------------------------------------------------
+
+  const readers = () => ["trained", "untrained", ...(models.other ? ["other"] : [])];
 
   function fromHash() {
     const found = { ...DEFAULTS, text: about.texts[0]?.text ?? "" };
@@ -95,7 +154,7 @@
       if (typeof DEFAULTS[key] === "string") found[key] = value.slice(0, 20000);
       else if (Number.isFinite(number)) found[key] = number;
     }
-    if (!Object.hasOwn(models, found.reader)) found.reader = "trained";
+    if (!readers().includes(found.reader)) found.reader = "trained";
     found.shift = Math.max(-6, Math.min(6, found.shift));
     return found;
   }
@@ -124,11 +183,13 @@
     jobs.set(name, turn);
     const go = () => {
       if (jobs.get(name) !== turn) return;
-      const end = performance.now() + SLICE;
-      for (;;) {
+      const start = performance.now();
+      for (let before = start, longest = 0; ;) {
         const { done: finished, value } = steps.next();
         if (finished) return done(value);
-        if (performance.now() > end) {
+        longest = Math.max(longest, performance.now() - before);
+        before = performance.now();
+        if (before + longest > start + SLICE) {
           progress(value);
           return setTimeout(go, 0);
         }
@@ -195,7 +256,9 @@
   const now = () => readingOf(state.text);
   const labelOf = (reading) => reading.model.about.labels[reading.logits.length === 1 ? 1 : reading.k];
   const wordNow = (reading) => (state.t < 0 ? reading.words.length - 1 : Math.min(state.t, reading.words.length - 1));
-  const runNow = (reading) => reading.runs[state.run] ?? reading.runs.at(-1);
+  /** The number of the LSTM run of the state: by default the one that reads forwards, of the last layer. */
+  const runNumber = ({ runs }) => (runs[state.run] ? state.run : runs.findIndex(({ n }) => n === runs.at(-1).n));
+  const runNow = (reading) => reading.runs[runNumber(reading)];
   const unitNow = (run) => Math.min(Math.max(0, state.unit), run.cache.h.D - 1);
   /** The step of a run at which it reads the word of the state, -1 where there is none. */
   const stepNow = (reading, run) => run.seen.findIndex(([a, b]) => a <= wordNow(reading) && wordNow(reading) <= b);
@@ -205,36 +268,100 @@
 
   function drawRead(reading) {
     const { tokens, words, model } = reading;
-    const typed = make("textarea", { id: "text", rows: 3, maxlength: 20000, spellcheck: "false", input: () => {
-      clearTimeout(drawRead.wait);
-      drawRead.wait = setTimeout(() => set({ text: typed.value, t: -1 }), 150);
-    } });
+    const typed = make("textarea", {
+      id: "text",
+      rows: 3,
+      maxlength: 20000,
+      spellcheck: "false",
+      input: () => {
+        clearTimeout(drawRead.wait);
+        drawRead.wait = setTimeout(() => set({ text: typed.value, t: -1 }), 150);
+      },
+    });
     typed.value = state.text;
-    const picked = make("select", { id: "texts", change: () => set({ text: about.texts[Number(picked.value)].text, t: -1 }) },
+    const picked = make(
+      "select",
+      { id: "texts", change: () => set({ text: about.texts[Number(picked.value)].text, t: -1 }) },
       about.texts.some(({ text }) => text === state.text) ? null : option("", "(your own text)", ""),
-      about.texts.map(({ text, label }, n) => option(n, `${label ? `${cut(label, 14)}: ` : ""}${cut(text, 60)}`, about.texts.findIndex((one) => one.text === state.text))));
+      about.texts.map(({ text, label }, n) =>
+        option(
+          n,
+          `${label ? `${cut(label, 14)}: ` : ""}${cut(text, 60)}`,
+          about.texts.findIndex((one) => one.text === state.text),
+        ),
+      ),
+    );
     const t = wordNow(reading);
-    const slider = make("input", { id: "position", type: "range", min: 0, max: Math.max(0, words.length - 1), value: Math.max(0, t), "aria-label": "word", input: () => set({ t: Number(slider.value) }) });
+    const slider = make("input", {
+      id: "position",
+      type: "range",
+      min: 0,
+      max: Math.max(0, words.length - 1),
+      value: Math.max(0, t),
+      "aria-label": "word",
+      input: () => set({ t: Number(slider.value) }),
+    });
     const missed = tokens.filter((token) => !token.kept || !token.known).length;
     const reads = { trained: "this model", untrained: "the same layers with untrained weights", other: "the other model" };
-    byId("read").replaceChildren(...solid([
-      make("h2", { id: "read-title" }, "How does the prediction change from word to word?"),
-      make("label", { for: "text" }, "Type a text, or pick one:"), typed,
-      make("div", { class: "row" }, picked,
-        make("span", {}, make("label", { for: "reader" }, "read by "), choice("reader", Object.keys(reads).filter((name) => name !== "other" || models.other).map((name) => [name, reads[name]]))),
-        reading.logits.length > 1 ? choice("k", [[-1, "explain the prediction"], ...model.about.labels.map((label, n) => [n, `explain ${cut(label)}`])]) : null),
-      state.shift ? make("p", { class: "note" }, `The forget bias of every LSTM is shifted by ${signed(state.shift)}. `, button("Undo", () => set({ shift: 0 }), { id: "undo" })) : null,
-      make("div", { class: "words", role: "radiogroup", "aria-label": "The words of the text; arrow keys move", id: "words", keydown: moved }, wordButtons(reading)),
-      make("div", { class: "row" }, button(playing ? "Pause" : "Play", play, { id: "play", disabled: words.length < 2 }), slider),
-      make("p", { class: "answer", id: "answer" }, answer(reading)),
-      make("div", { id: "curve" }, curve(reading)),
-      missed ? make("p", { class: "soft" }, `${missed} of ${tokens.length} words are struck through: the model does not know them, or they are before the last ${model.about.maxlen ?? ""} words, which are all it reads.`) : null,
-      notes("Each word shows how much it changed the logit when it was read; a probability would hide changes near 0 % and 100 %.",
-        "That a word moved the prediction does not mean that it alone did: it may only complete what came before it. Delete words to find out.")]));
+    byId("read").replaceChildren(
+      ...solid([
+        make("h2", { id: "read-title" }, "How does the prediction change from word to word?"),
+        make("label", { for: "text" }, "Type a text, or pick one:"),
+        typed,
+        make(
+          "div",
+          { class: "row" },
+          picked,
+          make(
+            "span",
+            {},
+            make("label", { for: "reader" }, "read by "),
+            choice(
+              "reader",
+              readers().map((name) => [name, reads[name]]),
+            ),
+          ),
+          reading.logits.length > 1
+            ? choice("k", [[-1, "explain the prediction"], ...model.about.labels.map((label, n) => [n, `explain ${cut(label)}`])])
+            : null,
+        ),
+        state.shift
+          ? make(
+              "p",
+              { class: "note" },
+              `The forget bias of every LSTM is shifted by ${signed(state.shift)}. `,
+              button("Undo", () => set({ shift: 0 }), { id: "undo" }),
+            )
+          : null,
+        make(
+          "div",
+          { class: "words", role: "radiogroup", "aria-label": "The words of the text; arrow keys move", id: "words", keydown: moved },
+          wordButtons(reading),
+        ),
+        make("div", { class: "row" }, button(playing ? "Pause" : "Play", play, { id: "play", disabled: words.length < 2 }), slider),
+        make("p", { class: "answer", id: "answer" }, answer(reading)),
+        make("div", { id: "curve" }, curve(reading)),
+        missed
+          ? make(
+              "p",
+              { class: "soft" },
+              `${missed} of ${tokens.length} words are struck through: the model does not know them, or they are before the last ${model.about.maxlen ?? ""} words, which are all it reads.`,
+            )
+          : null,
+        notes(
+          "Each word shows how much it changed the logit when it was read; a probability would hide changes near 0 % and 100 %.",
+          "That a word moved the prediction does not mean that it alone did: it may only complete what came before it. Delete words to find out.",
+        ),
+      ]),
+    );
   }
 
-  const choice = (key, options) => {
-    const list = make("select", { id: key, change: () => set({ [key]: typeof DEFAULTS[key] === "number" ? Number(list.value) : list.value }) }, options.map(([value, text]) => option(value, text, state[key])));
+  const choice = (key, options, chosen = state[key]) => {
+    const list = make(
+      "select",
+      { id: key, change: () => set({ [key]: typeof DEFAULTS[key] === "number" ? Number(list.value) : list.value }) },
+      options.map(([value, text]) => option(value, text, chosen)),
+    );
     return list;
   };
 
@@ -250,8 +377,20 @@
       const shade = steps ? tint(step, 4) : {};
       const inside = [token.known ? cut(token.word) : make("s", {}, cut(token.word)), make("small", {}, steps ? shortSigned(step) : "…")];
       if (!chosen) return make("span", { ...shade, class: `word ${shade.class ?? ""}` }, inside);
-      return make("button", { type: "button", role: "radio", id: `word-${here}`, ...shade, class: `word ${shade.class ?? ""}`, tabindex: here === current ? 0 : -1,
-        "aria-checked": String(here === current), click: () => chosen(here) }, inside);
+      return make(
+        "button",
+        {
+          type: "button",
+          role: "radio",
+          id: `word-${here}`,
+          ...shade,
+          class: `word ${shade.class ?? ""}`,
+          tabindex: here === current ? 0 : -1,
+          "aria-checked": String(here === current),
+          click: () => chosen(here),
+        },
+        inside,
+      );
     });
   }
   const shortSigned = (x) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
@@ -272,8 +411,15 @@
     if (!reading.prefixes || !reading.words.length) return make("span");
     const column = reading.logits.length === 1 ? 1 : reading.k;
     const values = reading.prefixes.slice(1).map((logits) => probabilities(reading.model, logits)[column]);
-    return chart([{ name: `probability of ${cut(labelOf(reading))} after each word`, values, line: 0 }],
-      { at: wordNow(reading), low: 0, high: 1, labels: reading.words, name: "The probability after each word", pick: (t) => set({ t }), height: 120 });
+    return chart([{ name: `probability of ${cut(labelOf(reading))} after each word`, values, line: 0 }], {
+      at: wordNow(reading),
+      low: 0,
+      high: 1,
+      labels: reading.words,
+      name: "The probability after each word",
+      pick: (t) => set({ t }),
+      height: 120,
+    });
   };
 
   function moved(event) {
@@ -303,16 +449,38 @@
     set({});
   }
 
-  const notes = (conclude, not) => make("div", { class: "note" }, make("p", {}, make("strong", {}, "What to conclude. "), conclude), make("p", {}, make("strong", {}, "What not. "), not));
+  const notes = (conclude, not) =>
+    make("div", { class: "note" }, make("p", {}, make("strong", {}, "What to conclude. "), conclude), make("p", {}, make("strong", {}, "What not. "), not));
 
   /** The choice of LSTM and unit, which several screens share. */
   function pickers(reading, run, units = true) {
     const unit = unitNow(run);
-    return make("div", { class: "row" },
-      reading.runs.length > 1 ? [make("label", { for: "run" }, "LSTM"), choice("run", reading.runs.map((one, n) => [n, one.name]))] : null,
-      units ? [make("label", { for: "unit" }, "unit"), choice("unit", Array.from({ length: run.cache.h.D }, (_, j) => [j, String(j)]))] : null,
+    return make(
+      "div",
+      { class: "row" },
+      reading.runs.length > 1
+        ? [
+            make("label", { for: "run" }, "LSTM"),
+            choice(
+              "run",
+              reading.runs.map((one, n) => [n, one.name]),
+              runNumber(reading),
+            ),
+          ]
+        : null,
+      units
+        ? [
+            make("label", { for: "unit" }, "unit"),
+            choice(
+              "unit",
+              Array.from({ length: run.cache.h.D }, (_, j) => [j, String(j)]),
+              unit,
+            ),
+          ]
+        : null,
       units ? button("Previous unit", () => set({ unit: Math.max(0, unit - 1) }), { id: "unit-back", disabled: unit === 0 }) : null,
-      units ? button("Next unit", () => set({ unit: unit + 1 }), { id: "unit-next", disabled: unit === run.cache.h.D - 1 }) : null);
+      units ? button("Next unit", () => set({ unit: unit + 1 }), { id: "unit-next", disabled: unit === run.cache.h.D - 1 }) : null,
+    );
   }
 
   // ---- Inside one step -----------------------------------------------------------------------------------------------
@@ -324,7 +492,12 @@
     const { i, f, g, o, h, c, zx, zh } = run.cache;
     const of = (m, t = s) => row(m, t)[j];
     const b = reading.model.layers[run.n].weights[run.run ? `${run.run}.b` : "b"];
-    const gates = [["i", "input gate, how much to write", i, "σ"], ["f", "forget gate, how much to keep", f, "σ"], ["g", "candidate, what to write", g, "φ"], ["o", "output gate, how much to show", o, "σ"]];
+    const gates = [
+      ["i", "input gate, how much to write", i, "σ"],
+      ["f", "forget gate, how much to keep", f, "σ"],
+      ["g", "candidate, what to write", g, "φ"],
+      ["o", "output gate, how much to show", o, "σ"],
+    ];
     const [kept, written, phi_c] = [of(f) * of(c), of(i) * of(g), activationOf(run.config.activation).forward(of(c, s + 1))];
     const number = narrow() ? shortSigned : signed;
     const names = { σ: run.config.recurrent_activation ?? "linear", φ: run.config.activation ?? "linear" };
@@ -332,16 +505,31 @@
       pickers(reading, run),
       make("p", {}, `${run.name} reads ${quote(run.labels[s])}, its step ${s + 1} of ${i.T}; unit ${j}. σ is ${names.σ}, φ is ${names.φ}.`),
       make("p", { class: "equation" }, "(1) z = x W + h U + b, (2) the gates from z:"),
-      table(["gate", "x W", "+ h U", "+ b", "= z", "gate"], gates.map(([name, meaning, gate, phi], n) => [
-        [make("strong", {}, name), narrow() ? null : make("span", { class: "soft" }, ` ${meaning}`)], number(row(zx, s)[n * H + j]), number(row(zh, s)[n * H + j]), number(b[n * H + j]),
-        number(row(zx, s)[n * H + j] + row(zh, s)[n * H + j] + b[n * H + j]), [narrow() ? `${phi} ` : `${phi}(z) = `, make("strong", {}, plain(of(gate)))]])),
+      table(
+        ["gate", "x W", "+ h U", "+ b", "= z", "gate"],
+        gates.map(([name, meaning, gate, phi], n) => [
+          [make("strong", {}, name), narrow() ? null : make("span", { class: "soft" }, ` ${meaning}`)],
+          number(row(zx, s)[n * H + j]),
+          number(row(zh, s)[n * H + j]),
+          number(b[n * H + j]),
+          number(row(zx, s)[n * H + j] + row(zh, s)[n * H + j] + b[n * H + j]),
+          [narrow() ? `${phi} ` : `${phi}(z) = `, make("strong", {}, plain(of(gate)))],
+        ]),
+      ),
       make("p", { class: "equation" }, `(3) c = f c_before + i g = ${plain(of(f))} × ${plain(of(c))} + ${plain(of(i))} × ${plain(of(g))}`),
       make("p", { class: "equation" }, `      = ${signed(kept)} kept ${signed(written)} written = `, make("strong", {}, signed(of(c, s + 1)))),
-      bars([["before", of(c)], ["kept", kept], ["written", written], ["after", of(c, s + 1)]]),
+      bars([
+        ["before", of(c)],
+        ["kept", kept],
+        ["written", written],
+        ["after", of(c, s + 1)],
+      ]),
       make("p", { class: "equation" }, `(4) h = o φ(c) = ${plain(of(o))} × ${plain(phi_c)} = `, make("strong", {}, signed(of(h, s + 1)))),
       sourceOf("forward", "The lines of the library that this shows"),
-      notes("A gate near 0 is closed and one near 1 is open. The forget gate says how much of the memory survives this word, the input gate how much of the candidate enters it.",
-        "One unit at one word is a small part of the model. Whether it matters for the prediction is shown by the parts of the logit under “Who wrote the memory”."),
+      notes(
+        "A gate near 0 is closed and one near 1 is open. The forget gate says how much of the memory survives this word, the input gate how much of the candidate enters it.",
+        "One unit at one word is a small part of the model. Whether it matters for the prediction is shown by the parts of the logit under “Who wrote the memory”.",
+      ),
     ];
   }
 
@@ -350,12 +538,22 @@
   function bars(rows, largest = Math.max(1e-9, ...rows.map(([, v]) => Math.abs(v)))) {
     const [W, H, left] = [width(), 20 * rows.length, 70];
     const half = (W - left - 70) / 2;
-    return make("svg", { viewBox: `0 0 ${W} ${H}`, width: W, height: H, role: "img", "aria-label": rows.map(([name, v]) => `${name} ${signed(v)}`).join(", ") },
+    return make(
+      "svg",
+      { viewBox: `0 0 ${W} ${H}`, width: W, height: H, role: "img", "aria-label": rows.map(([name, v]) => `${name} ${signed(v)}`).join(", ") },
       rows.map(([name, v], n) => [
         make("text", { x: 0, y: 20 * n + 14 }, name),
-        make("rect", { class: v < 0 ? "minus" : "plus", x: left + half + Math.min(0, (half * v) / largest), y: 20 * n + 3, width: (half * Math.abs(v)) / largest, height: 14 }),
-        make("text", { x: W, y: 20 * n + 14, "text-anchor": "end" }, signed(v))]),
-      make("line", { class: "axis", x1: left + half, x2: left + half, y1: 0, y2: H }));
+        make("rect", {
+          class: v < 0 ? "minus" : "plus",
+          x: left + half + Math.min(0, (half * v) / largest),
+          y: 20 * n + 3,
+          width: (half * Math.abs(v)) / largest,
+          height: 14,
+        }),
+        make("text", { x: W, y: 20 * n + 14, "text-anchor": "end" }, signed(v)),
+      ]),
+      make("line", { class: "axis", x1: left + half, x2: left + half, y1: 0, y2: H }),
+    );
   }
 
   // ---- Who wrote the memory ------------------------------------------------------------------------------------------
@@ -376,18 +574,45 @@
     return [
       pickers(reading, run, false),
       make("p", { class: "equation" }, "c at the end = Σ over words of (∏ f of all later words) × i × g"),
-      make("p", { class: "soft" }, `Units of ${run.name}, sorted by their part of the logit, ∂logit/∂h × h at the last step. A segment is what one word wrote and later words kept: + to the right, − to the left.`),
+      make(
+        "p",
+        { class: "soft" },
+        `Units of ${run.name}, sorted by their part of the logit, ∂logit/∂h × h at the last step. A segment is what one word wrote and later words kept: + to the right, − to the left. In parentheses, the step of a word.`,
+      ),
       shown.map(({ j, wrote, c, h, part }) => {
         const order = wrote.map((_, s) => s).sort((a, b) => Math.abs(wrote[b]) - Math.abs(wrote[a]));
         const rest = total(order.slice(4).map((s) => wrote[s]));
-        return make("div", {},
-          make("h3", {}, button(`unit ${j}`, () => set({ unit: j, screen: "step" }, "screen-title"), { class: "pick", id: `memory-${j}` }), ` ${signed(part)} of the logit; c = ${signed(c)}, h = ${signed(h)}`),
+        return make(
+          "div",
+          {},
+          make(
+            "h3",
+            {},
+            button(`unit ${j}`, () => set({ unit: j, screen: "step" }, "screen-title"), { class: "pick", id: `memory-${j}` }),
+            ` ${signed(part)} of the logit; c = ${signed(c)}, h = ${signed(h)}`,
+          ),
           stacked(wrote, labels, widest),
-          make("p", { class: "soft" }, `${order.slice(0, 4).map((s) => `${quote(labels[s])} (${s + 1}) ${signed(wrote[s])}`).join(", ")}${order.length > 4 ? `, ${order.length - 4} others ${signed(rest)}` : ""}`));
+          make(
+            "p",
+            { class: "soft" },
+            `${order
+              .slice(0, 4)
+              .map((s) => `${quote(labels[s])} (${s + 1}) ${signed(wrote[s])}`)
+              .join(", ")}${order.length > 4 ? `, ${order.length - 4} others ${signed(rest)}` : ""}`,
+          ),
+        );
       }),
-      units.length > shown.length ? make("p", { class: "soft" }, `The other ${units.length - shown.length} units have ${signed(total(units.slice(16).map(({ part }) => part)))} of the logit.`) : null,
-      notes("Each bar adds up to c exactly: the words named are those whose writing is still in the memory at the end.",
-        "What is in the memory need not be used: look at the unit's part of the logit. And what a word wrote depends on the words before it, through h."),
+      units.length > shown.length
+        ? make(
+            "p",
+            { class: "soft" },
+            `The other ${units.length - shown.length} units have ${signed(total(units.slice(16).map(({ part }) => part)))} of the logit.`,
+          )
+        : null,
+      notes(
+        "Each bar adds up to c exactly: the words named are those whose writing is still in the memory at the end.",
+        "What is in the memory need not be used: look at the unit's part of the logit. And what a word wrote depends on the words before it, through h.",
+      ),
     ];
   }
 
@@ -396,16 +621,32 @@
     const scale = (W / 2 - 2) / widest;
     let [up, down] = [W / 2, W / 2];
     const biggest = values.map((v, s) => [Math.abs(v), s]).sort((a, b) => b[0] - a[0]);
-    return make("svg", { viewBox: `0 0 ${W} ${H}`, width: W, height: H, role: "img", "aria-label": biggest.slice(0, 3).map(([, s]) => `${labels[s]} ${signed(values[s])}`).join(", ") },
+    return make(
+      "svg",
+      {
+        viewBox: `0 0 ${W} ${H}`,
+        width: W,
+        height: H,
+        role: "img",
+        "aria-label": biggest
+          .slice(0, 3)
+          .map(([, s]) => `${labels[s]} ${signed(values[s])}`)
+          .join(", "),
+      },
       values.map((v, s) => {
         const size = Math.abs(v) * scale;
         if (size < 0.3) return null;
         const x = v < 0 ? (down -= size) : (up += size) - size;
         const room = size > 8 * Math.min(labels[s].length, 18) + 6;
-        return make("g", {}, make("rect", { class: v < 0 ? "minus" : "plus", x, y: 2, width: size, height: 20 }, make("title", {}, `${labels[s]} ${signed(v)}`)),
-          room ? make("text", { class: "in", x: x + size / 2, y: 16, "text-anchor": "middle" }, cut(labels[s], 18)) : null);
+        return make(
+          "g",
+          {},
+          make("rect", { class: v < 0 ? "minus" : "plus", x, y: 2, width: size, height: 20 }, make("title", {}, `${labels[s]} ${signed(v)}`)),
+          room ? make("text", { class: "in", x: x + size / 2, y: 16, "text-anchor": "middle" }, cut(labels[s], 18)) : null,
+        );
       }),
-      make("line", { class: "axis", x1: W / 2, x2: W / 2, y1: 0, y2: H }));
+      make("line", { class: "axis", x1: W / 2, x2: W / 2, y1: 0, y2: H }),
+    );
   }
 
   // ---- What if -------------------------------------------------------------------------------------------------------
@@ -421,30 +662,66 @@
     const other = make("input", { id: "by", "aria-label": "another word", size: 12, value: "" });
     const knows = (word) => reading.model.ids.has(word);
     const after = readingOf(changed);
-    const presets = [["not good", "not bad"], ["good not bad", "bad not good"]].filter((pair) => pair.every((text) => text.split(" ").every(knows)));
+    const presets = [
+      ["not good", "not bad"],
+      ["good not bad", "bad not good"],
+    ].filter((pair) => pair.every((text) => text.split(" ").every(knows)));
     const shown = make("div", {}, "…");
     work("what if", both(reading, after), () => {
       const [p, q] = [reading, after].map((r) => probabilities(r.model, r.logits)[r.logits.length === 1 ? 1 : reading.k]);
       const difference = after.logits[reading.k] - reading.logits[reading.k];
       shown.replaceChildren(
-        table(["", `logit of ${cut(labelOf(reading))}`, "probability"], [["before", signed(reading.logits[reading.k]), percent(p)], ["changed", signed(after.logits[reading.k]), percent(q)], ["difference", signed(difference), ""]]),
-        make("h3", {}, "The changed text, word by word"), make("div", { class: "words" }, wordButtons({ ...after, k: reading.k }, -1, null)),
-        tokensBetween(reading, after));
+        table(
+          ["", `logit of ${cut(labelOf(reading))}`, "probability"],
+          [
+            ["before", signed(reading.logits[reading.k]), percent(p)],
+            ["changed", signed(after.logits[reading.k]), percent(q)],
+            ["difference", signed(difference), ""],
+          ],
+        ),
+        make("h3", {}, "The changed text, word by word"),
+        make("div", { class: "words" }, wordButtons({ ...after, k: reading.k }, -1, null)),
+        tokensBetween(reading, after),
+      );
     });
     return [
       make("p", {}, t < 0 ? "This text has no words that the model reads." : `The word is ${quote(words[t])}; choose another one above.`),
-      make("div", { class: "row" },
+      make(
+        "div",
+        { class: "row" },
         button("Delete it", () => to(words.toSpliced(t, 1)), { id: "delete", disabled: t < 0 }),
         button("Swap it with the next", () => to(words.toSpliced(t, 2, words[t + 1], words[t])), { id: "swap", disabled: t + 1 >= words.length }),
         knows("not") ? button("Put “not” before it", () => to(words.toSpliced(t, 0, "not")), { id: "negate", disabled: t < 0 }) : null,
-        button("Reverse the order", () => to(words.toReversed()), { id: "reverse" })),
-      make("div", { class: "row" }, make("label", { for: "by" }, "Replace it by"), other, button("Replace", () => other.value && to(words.toSpliced(t, 1, other.value)), { id: "replace", disabled: t < 0 })),
-      presets.length ? make("div", { class: "row" }, "Two texts:", presets.map(([a, b], n) => button(`${quote(a)} and ${quote(b)}`, () => set({ text: a, what: b, t: -1 }), { id: `preset-${n}` }))) : null,
-      make("label", { for: "what" }, "The changed text:"), typed,
-      make("div", { class: "row" }, button("As before", () => set({ what: "" }), { id: "as-before" }), button("Read the changed text", () => set({ text: changed, what: "", t: -1 }), { id: "keep" })),
+        button("Reverse the order", () => to(words.toReversed()), { id: "reverse" }),
+      ),
+      make(
+        "div",
+        { class: "row" },
+        make("label", { for: "by" }, "Replace it by"),
+        other,
+        button("Replace", () => other.value && to(words.toSpliced(t, 1, other.value)), { id: "replace", disabled: t < 0 }),
+      ),
+      presets.length
+        ? make(
+            "div",
+            { class: "row" },
+            "Two texts:",
+            presets.map(([a, b], n) => button(`${quote(a)} and ${quote(b)}`, () => set({ text: a, what: b, t: -1 }), { id: `preset-${n}` })),
+          )
+        : null,
+      make("label", { for: "what" }, "The changed text:"),
+      typed,
+      make(
+        "div",
+        { class: "row" },
+        button("As before", () => set({ what: "" }), { id: "as-before" }),
+        button("Read the changed text", () => set({ text: changed, what: "", t: -1 }), { id: "keep" }),
+      ),
       shown,
-      notes("A difference in the logit is what the model really does with the other text: it is an experiment, not an estimate.",
-        "Deleting a word makes a text that nobody may ever have written; the model may react to that, too."),
+      notes(
+        "A difference in the logit is what the model really does with the other text: it is an experiment, not an estimate.",
+        "Deleting a word makes a text that nobody may ever have written; the model may react to that, too.",
+      ),
     ];
   }
 
@@ -456,7 +733,11 @@
     const [a, b] = [new Set(before.words), new Set(after.words)];
     const unknown = after.tokens.filter((token) => !token.kept).map((token) => quote(token.word));
     const fresh = [...b].filter((word) => !a.has(word)).map(quote);
-    return make("p", { class: "soft" }, [fresh.length ? `New: ${fresh.slice(0, 8).join(", ")}. ` : "", unknown.length ? `Not read: ${unknown.slice(0, 8).join(", ")}.` : ""].join(""));
+    return make(
+      "p",
+      { class: "soft" },
+      [fresh.length ? `New: ${fresh.slice(0, 8).join(", ")}. ` : "", unknown.length ? `Not read: ${unknown.slice(0, 8).join(", ")}.` : ""].join(""),
+    );
   };
 
   // ---- Backwards -----------------------------------------------------------------------------------------------------
@@ -474,29 +755,75 @@
       kept[t] = total(product) / H;
       product.forEach((_, u) => (product[u] *= cache.f.a[t * H + u]));
     }
-    const slider = make("input", { id: "shift", type: "range", min: -4, max: 4, step: 0.5, value: state.shift, input: () => set({ shift: Number(slider.value) }) });
+    const slider = make("input", {
+      id: "shift",
+      type: "range",
+      min: -4,
+      max: 4,
+      step: 0.5,
+      value: state.shift,
+      input: () => set({ shift: Number(slider.value) }),
+    });
     const checked = make("p", { id: "checked", role: "status" });
     const check = (kind) => () => {
       const place = { layer: run.n, run: run.run, kind, t: s, unit: j };
       const [by, numeric] = [row(grads[`d${kind}`], s)[j], finiteDifference(reading.model, reading.ids, reading.k, place)];
-      checked.replaceChildren(`∂logit/∂${kind} of unit ${j} at ${quote(run.labels[s])}: ${by.toExponential(6)} by the equations, ${numeric.toExponential(6)} by (f(x + ε) − f(x − ε)) / 2ε with ε = 1e−4; they differ by ${Math.abs(by - numeric).toExponential(1)}.`);
+      checked.replaceChildren(
+        `∂logit/∂${kind} of unit ${j} at ${quote(run.labels[s])}: ${by.toExponential(6)} by the equations, ${numeric.toExponential(6)} by (f(x + ε) − f(x − ε)) / 2ε with ε = 1e−4; they differ by ${Math.abs(by - numeric).toExponential(1)}.`,
+      );
     };
     const earlier = s - 20;
     return [
       pickers(reading, run),
       make("div", { class: "row" }, make("label", { for: "shift" }, `shift of the forget bias: ${signed(state.shift)}`), slider),
-      chart([{ name: "‖∂logit/∂c‖", values: dc, line: 0 }, { name: "‖∂logit/∂h‖", values: dh, line: 1 }, { name: "∏ f of later steps, mean", values: kept, line: 2 }],
-        { at: s, log: true, labels: run.labels, name: "Norms of the gradients at every step, on a logarithmic scale", pick: pickStep(run) }),
-      T < 2 ? null : [make("h3", {}, "The two paths back from the next step, (0′)"), chart([{ name: "through c: dc f", values: c_path.slice(0, -1), line: 0 }, { name: "through h: dz Uᵀ", values: h_path.slice(0, -1), line: 1 }],
-        { at: s < T - 1 ? s : -1, log: true, labels: run.labels, name: "Norms of the two paths of (0′)", pick: pickStep(run), height: 150 })],
-      s < 0 ? null : table([`at ${quote(run.labels[s])}, step ${s + 1}`, "norm", `unit ${j}`], [
-        ["∂logit/∂h", plain(dh[s]), signed(row(grads.dh, s)[j])], ["  of it, through h: dz Uᵀ", plain(h_path[s]), signed(row(grads.dh_path, s)[j])],
-        ["∂logit/∂c", plain(dc[s]), signed(row(grads.dc, s)[j])], ["  of it, through c: dc f", plain(c_path[s]), signed(row(grads.dc_path, s)[j])], ["∏ f of later steps, mean", plain(kept[s]), ""]]),
-      s < 0 ? null : make("p", {}, `Of ‖∂logit/∂c‖ at the last step, ${fraction(dc[s] / dc[T - 1])} is left at this step${earlier >= 0 ? `, and of that at this step, ${fraction(dc[earlier] / dc[s])} is left 20 steps earlier, at ${quote(run.labels[earlier])}` : ""}.`),
-      s < 0 ? null : make("div", { class: "row" }, button("Check ∂logit/∂c", check("c"), { id: "check-c" }), button("Check ∂logit/∂h", check("h"), { id: "check-h" })), checked,
+      chart(
+        [
+          { name: "‖∂logit/∂c‖", values: dc, line: 0 },
+          { name: "‖∂logit/∂h‖", values: dh, line: 1 },
+          { name: "∏ f of later steps, mean", values: kept, line: 2 },
+        ],
+        { at: s, log: true, labels: run.labels, name: "Norms of the gradients at every step, on a logarithmic scale", pick: pickStep(run) },
+      ),
+      T < 2
+        ? null
+        : [
+            make("h3", {}, "The two paths back from the next step, (0′)"),
+            chart(
+              [
+                { name: "through c: dc f", values: c_path.slice(0, -1), line: 0 },
+                { name: "through h: dz Uᵀ", values: h_path.slice(0, -1), line: 1 },
+              ],
+              { at: s < T - 1 ? s : -1, log: true, labels: run.labels, name: "Norms of the two paths of (0′)", pick: pickStep(run), height: 150 },
+            ),
+          ],
+      s < 0
+        ? null
+        : table(
+            [`at ${quote(run.labels[s])}, step ${s + 1}`, "norm", `unit ${j}`],
+            [
+              ["∂logit/∂h", plain(dh[s]), signed(row(grads.dh, s)[j])],
+              ["  of it, through h: dz Uᵀ", plain(h_path[s]), signed(row(grads.dh_path, s)[j])],
+              ["∂logit/∂c", plain(dc[s]), signed(row(grads.dc, s)[j])],
+              ["  of it, through c: dc f", plain(c_path[s]), signed(row(grads.dc_path, s)[j])],
+              ["∏ f of later steps, mean", plain(kept[s]), ""],
+            ],
+          ),
+      s < 0
+        ? null
+        : make(
+            "p",
+            {},
+            `Of ‖∂logit/∂c‖ at the last step, ${fraction(dc[s] / dc[T - 1])} is left at this step${earlier >= 0 ? `, and of that at this step, ${fraction(dc[earlier] / dc[s])} is left 20 steps earlier, at ${quote(run.labels[earlier])}` : ""}.`,
+          ),
+      s < 0
+        ? null
+        : make("div", { class: "row" }, button("Check ∂logit/∂c", check("c"), { id: "check-c" }), button("Check ∂logit/∂h", check("h"), { id: "check-h" })),
+      checked,
       sourceOf("backward", "The lines of the library that compute this"),
-      notes("Where a line falls steeply, earlier words could hardly be learned from: their gradient has vanished. It falls with the product of the forget gates; shift the bias and watch.",
-        "A small gradient does not mean that a word had no effect. It says how the logit would change with a small change there, and a gate that is wide open or closed has no slope."),
+      notes(
+        "Where a line falls steeply, earlier words could hardly be learned from: their gradient has vanished. It falls with the product of the forget gates; shift the bias and watch.",
+        "A small gradient does not mean that a word had no effect. It says how the logit would change with a small change there, and a gate that is wide open or closed has no slope.",
+      ),
     ];
   }
 
@@ -511,25 +838,81 @@
     const show = Object.hasOwn(SCALES, state.show) ? state.show : "c";
     const [m, shift, [low, high]] = [run.cache[show], show === "c" || show === "h" ? 1 : 0, SCALES[show]];
     const value = (t, u) => m.a[(t + shift) * H + u];
-    const canvas = make("canvas", { width: width(), height: Math.min(480, Math.max(100, H * 14)), role: "img", "aria-label": `${show} of ${H} units at ${T} steps; the numbers of unit ${j} follow below`, click: (event) => {
-      const box = canvas.getBoundingClientRect();
-      const t = Math.min(T - 1, Math.floor(((event.clientX - box.left) / box.width) * T));
-      set({ unit: Math.min(H - 1, Math.floor(((event.clientY - box.top) / box.height) * H)), t: Math.max(0, run.seen[t][1]) });
-    } });
+    const canvas = make("canvas", {
+      width: width(),
+      height: Math.min(480, Math.max(100, H * 14)),
+      role: "img",
+      "aria-label": `${show} of ${H} units at ${T} steps; the numbers of unit ${j} follow below`,
+      click: (event) => {
+        const box = canvas.getBoundingClientRect();
+        const t = Math.min(T - 1, Math.floor(((event.clientX - box.left) / box.width) * T));
+        set({ unit: Math.min(H - 1, Math.floor(((event.clientY - box.top) / box.height) * H)), t: Math.max(0, run.seen[t][1]) });
+      },
+    });
     paint(canvas, T, H, (t, u) => (low < 0 ? value(t, u) / high : 2 * value(t, u) - 1), j, s);
     const name = reading.model.layers[run.n].name;
     const context = reading.model === models.trained ? about.contexts[name]?.[j + (run.run === "backward" ? H : 0)] : null;
-    const spoken = (one) => make("li", {}, one.words.map((word, n) => (n === one.at ? make("strong", {}, `${cut(word)} `) : `${cut(word)} `)), signed(one.change));
+    const spoken = (one) =>
+      make(
+        "li",
+        {},
+        one.words.map((word, n) => (n === one.at ? make("strong", {}, `${cut(word)} `) : `${cut(word)} `)),
+        signed(one.change),
+      );
     const values = Array.from({ length: T }, (_, t) => value(t, j));
     return [
       pickers(reading, run),
-      make("div", { class: "row" }, make("label", { for: "show" }, "show"), choice("show", [["c", "c, the cell"], ["h", "h, the output"], ["i", "i, the input gate"], ["f", "f, the forget gate"], ["g", "g, the candidate"], ["o", "o, the output gate"]])),
-      make("figure", {}, canvas, make("figcaption", {}, `A row for each unit, a column for each step. The scale is fixed: ${signed(low)} is the colour of “−”, ${signed(high)} that of “+”; what is beyond has the colour of the end. The frames mark unit ${j} and the word of the state.`)),
-      chart([{ name: `${show} of unit ${j}`, values, line: 0 }], { at: s, low: Math.min(low, ...values), high: Math.max(high, ...values), labels: run.labels, name: `${show} of unit ${j} at every step`, pick: pickStep(run), height: 140 }),
-      s < 0 ? null : make("p", {}, `At ${quote(run.labels[s])}: ${show} of unit ${j} is ${signed(value(s, j))}${s > 0 ? `, it was ${signed(value(s - 1, j))} one step before` : ""}.`),
-      context ? [make("h3", {}, `Words that raise c of unit ${j} most, and the words read before them`), make("ul", {}, context.raises.map(spoken)), make("h3", {}, "Words that lower it most"), make("ul", {}, context.lowers.map(spoken))] : null,
-      notes("A unit whose cell moves at the same kind of words in all contexts follows that kind of words.",
-        "Most units follow several things at once, and what looks like a meaning may be one frequent word. Look at untrained weights, too: what looks the same there was not learned."),
+      make(
+        "div",
+        { class: "row" },
+        make("label", { for: "show" }, "show"),
+        choice("show", [
+          ["c", "c, the cell"],
+          ["h", "h, the output"],
+          ["i", "i, the input gate"],
+          ["f", "f, the forget gate"],
+          ["g", "g, the candidate"],
+          ["o", "o, the output gate"],
+        ]),
+      ),
+      make(
+        "figure",
+        {},
+        canvas,
+        make(
+          "figcaption",
+          {},
+          `A row for each unit, a column for each step. The scale is fixed: ${signed(low)} is the colour of “−”, ${signed(high)} that of “+”; what is beyond has the colour of the end. The frames mark unit ${j} and the word of the state.`,
+        ),
+      ),
+      chart([{ name: `${show} of unit ${j}`, values, line: 0 }], {
+        at: s,
+        low: Math.min(low, ...values),
+        high: Math.max(high, ...values),
+        labels: run.labels,
+        name: `${show} of unit ${j} at every step`,
+        pick: pickStep(run),
+        height: 140,
+      }),
+      s < 0
+        ? null
+        : make(
+            "p",
+            {},
+            `At ${quote(run.labels[s])}: ${show} of unit ${j} is ${signed(value(s, j))}${s > 0 ? `, it was ${signed(value(s - 1, j))} one step before` : ""}.`,
+          ),
+      context
+        ? [
+            make("h3", {}, `Words that raise c of unit ${j} most, and the words read before them`),
+            make("ul", {}, context.raises.map(spoken)),
+            make("h3", {}, "Words that lower it most"),
+            make("ul", {}, context.lowers.map(spoken)),
+          ]
+        : null,
+      notes(
+        "A unit whose cell moves at the same kind of words in all contexts follows that kind of words.",
+        "Most units follow several things at once, and what looks like a meaning may be one frequent word. Look at untrained weights, too: what looks the same there was not learned.",
+      ),
     ];
   }
 
@@ -560,10 +943,22 @@
     const words = (steps) => steps.map((s) => reading.words[s - reading.offset] ?? "(padding)").join(" ");
     return [
       make("p", {}, "Each filter of the first convolution looks at the same few words everywhere. Its part of the logit is Σ over places of y × ∂logit/∂y."),
-      table(["filter", "strongest at", "y there", "part of the logit"], fired.slice(0, 24).map(({ filter, steps, fired: y, t, part }) => [String(filter), make("span", { class: "left" }, quote2(words(steps))), plain(y[t]), [signed(part), make("span", bar(part, fired[0].part))]])),
+      table(
+        ["filter", "strongest at", "y there", "part of the logit"],
+        fired
+          .slice(0, 24)
+          .map(({ filter, steps, fired: y, t, part }) => [
+            String(filter),
+            make("span", { class: "left" }, quote2(words(steps))),
+            plain(y[t]),
+            [signed(part), make("span", bar(part, fired[0].part))],
+          ]),
+      ),
       fired.length > 24 ? make("p", { class: "soft" }, `${fired.length - 24} more filters have smaller parts.`) : null,
-      notes("The words named are the window in which the filter was strongest in this text: with max pooling, only that place counts.",
-        "A strong filter need not matter: look at its part of the logit. A filter that is silent here may be the deciding one in another text."),
+      notes(
+        "The words named are the window in which the filter was strongest in this text: with max pooling, only that place counts.",
+        "A strong filter need not matter: look at its part of the logit. A filter that is silent here may be the deciding one in another text.",
+      ),
     ];
   }
   const quote2 = (text) => `“${cut(text, 60)}”`;
@@ -591,24 +986,56 @@
       const used = METHODS.map(([name, , meaning], n) => ({ name, meaning, ...found[n] })).filter(({ values }) => values);
       const columns = used.map(({ values }) => ({ values: values.slice(offset), largest: Math.max(...values.map(Math.abs)) }));
       const pick = (t) => button(cut(words[t], narrow() ? 11 : 24), () => set({ t }), { class: "pick", id: `row-${t}` });
-      const rows = words.map((_, t) => make("tr", { "aria-selected": String(t === wordNow(reading)) }, make("td", {}, pick(t)),
-        columns.map(({ values, largest }) => make("td", {}, shortSigned(values[t]), make("span", bar(values[t], largest))))));
-      const strongest = used.map(({ name }, n) => `${name}: ${quote(words[columns[n].values.reduce((best, v, t, all) => (Math.abs(v) > Math.abs(all[best]) ? t : best), 0)])}`);
+      const rows = words.map((_, t) =>
+        make(
+          "tr",
+          { "aria-selected": String(t === wordNow(reading)) },
+          make("td", {}, pick(t)),
+          columns.map(({ values, largest }) => make("td", {}, shortSigned(values[t]), make("span", bar(values[t], largest)))),
+        ),
+      );
+      const strongest = used.map(
+        ({ name }, n) => `${name}: ${quote(words[columns[n].values.reduce((best, v, t, all) => (Math.abs(v) > Math.abs(all[best]) ? t : best), 0)])}`,
+      );
       shown.replaceChildren(
         make("p", {}, `The strongest word by ${strongest.join("; by ")}.`),
         table(["word", ...used.map(({ name }) => name)], rows),
         make("h3", {}, "Checks"),
-        make("ul", {}, used.map(({ name, meaning, values, sum }) => make("li", {}, `${name}: ${meaning}. Sum ${signed(total(values))}${sum === null ? "" : `; it must be ${signed(sum)}: ${Math.abs(total(values) - sum) < 0.01 * Math.max(1, Math.abs(sum)) ? "✓" : "✗, too coarse here"}`}.`))),
+        make(
+          "ul",
+          {},
+          used.map(({ name, meaning, values, sum }) =>
+            make(
+              "li",
+              {},
+              `${name}: ${meaning}. Sum ${signed(total(values))}${sum === null ? "" : `; it must be ${signed(sum)}: ${Math.abs(total(values) - sum) < 0.01 * Math.max(1, Math.abs(sum)) ? "✓" : "✗, too coarse here"}`}.`,
+            ),
+          ),
+        ),
         make("h3", {}, "Rank correlation of each two"),
-        table(["", ...used.slice(1).map(({ name }) => name)], used.slice(0, -1).map(({ name }, a) => [name, ...used.slice(1).map((_, b) => (b < a ? "" : plain2(rankCorrelation(columns[a].values, columns[b + 1].values))))])));
+        table(
+          ["", ...used.slice(1).map(({ name }) => name)],
+          used
+            .slice(0, -1)
+            .map(({ name }, a) => [name, ...used.slice(1).map((_, b) => (b < a ? "" : plain2(rankCorrelation(columns[a].values, columns[b + 1].values))))]),
+        ),
+      );
     };
     if (reading.found) done(reading.found);
-    else work("attributions", all(METHODS.map(([, method]) => method(reading))), done, (fraction) => (shown.firstChild.textContent = `Computing … ${Math.round(100 * fraction)} %`));
+    else
+      work(
+        "attributions",
+        all(METHODS.map(([, method]) => method(reading))),
+        done,
+        (fraction) => (shown.firstChild.textContent = `Computing … ${Math.round(100 * fraction)} %`),
+      );
     return [
       make("p", {}, `How much of the logit of ${quote(labelOf(reading))}, ${signed(reading.logits[reading.k])}, each word accounts for, by four methods.`),
       shown,
-      notes("Where the methods agree, the word matters. Only leaving it out is an experiment; the others are estimates from slopes or from the memory.",
-        "Do not rely on one method alone: late words look important to gradients. Compare with untrained weights, chosen above: a map that looks the same there explains nothing."),
+      notes(
+        "Where the methods agree, the word matters. Only leaving it out is an experiment; the others are estimates from slopes or from the memory.",
+        "Do not rely on one method alone: late words look important to gradients. Compare with untrained weights, chosen above: a map that looks the same there explains nothing.",
+      ),
     ];
   }
   const plain2 = (x) => (Number.isFinite(x) ? `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(2)}` : "–");
@@ -639,14 +1066,23 @@
   const screens = () => SCREENS.filter((screen) => !screen.if || screen.if());
 
   const TOUR = [
-    [{ t: 0 }, "This page runs the model itself. It has read one word. The number under a word says how much it changed the logit, the number from which the probability is computed."],
+    [
+      { t: 0 },
+      "This page runs the model itself. It has read one word. The number under a word says how much it changed the logit, the number from which the probability is computed.",
+    ],
     [{ t: -1 }, "Now it has read the whole text. Look for the words with the largest numbers. Arrow keys move from word to word."],
-    [{ screen: "step", t: -1 }, "Inside the LSTM, each unit has a memory cell c and three gates. These are the equations with the numbers of this word in place."],
+    [
+      { screen: "step", t: -1 },
+      "Inside the LSTM, each unit has a memory cell c and three gates. These are the equations with the numbers of this word in place.",
+    ],
     [{ screen: "step", t: 0 }, "At the first word there is no memory yet: what was kept is 0, and c is what was written."],
     [{ screen: "memory" }, "At the end, each cell is a sum over the words: what each wrote, times how much every later forget gate kept."],
     [{ screen: "filters" }, "The convolution looks at a few words at a time. These are the places where each filter was strongest."],
     [{ screen: "whatif" }, "Change the text and see what the model really does. Delete the word with the largest number, or put “not” before it."],
-    [{ screen: "backwards", shift: 0 }, "Learning needs the gradient to flow back. The lines show how much is left at each word; they fall towards the early ones."],
+    [
+      { screen: "backwards", shift: 0 },
+      "Learning needs the gradient to flow back. The lines show how much is left at each word; they fall towards the early ones.",
+    ],
     [{ screen: "backwards", shift: -2 }, "With the forget bias lowered by 2, the gates close, the memory fades, and the gradient of the early words vanishes."],
     [{ screen: "units", shift: 0 }, "A row for each unit: some change at single words and stay. Choose one and read which words move it most."],
     [{ screen: "words" }, "Four methods say how much each word did. They do not always agree, so do not rely on one of them alone."],
@@ -657,13 +1093,24 @@
   function drawTour() {
     const steps = tour();
     const n = Math.min(state.tour, steps.length);
-    const step = (to) => set({ reader: "trained", shift: 0, ...(steps[to - 1]?.[0] ?? {}), tour: to }, to ? "tour-next" : "tour-start");
+    const step = (to) => {
+      const [patch] = steps[to - 1] ?? [{}];
+      set({ reader: "trained", shift: 0, ...patch, tour: to }, to ? "tour-next" : "tour-start");
+      if (to) byId(patch.screen ? "screen" : "read").scrollIntoView();
+    };
     byId("tour").hidden = n < 1;
     byId("tour-start").onclick = () => step(1);
     if (n < 1) return;
-    byId("tour").replaceChildren(make("p", {}, make("strong", {}, `${n} of ${steps.length}. `), steps[n - 1][1]),
-      make("div", { class: "row" }, button("Back", () => step(n - 1), { id: "tour-back", disabled: n === 1 }),
-        button(n === steps.length ? "Finish" : "Next", () => step(n === steps.length ? 0 : n + 1), { id: "tour-next" }), button("Close", () => step(0), { id: "tour-close" })));
+    byId("tour").replaceChildren(
+      make("p", {}, make("strong", {}, `${n} of ${steps.length}. `), steps[n - 1][1]),
+      make(
+        "div",
+        { class: "row" },
+        button("Back", () => step(n - 1), { id: "tour-back", disabled: n === 1 }),
+        button(n === steps.length ? "Finish" : "Next", () => step(n === steps.length ? 0 : n + 1), { id: "tour-next" }),
+        button("Close", () => step(0), { id: "tour-close" }),
+      ),
+    );
   }
 
   function draw() {
@@ -683,16 +1130,19 @@
       });
     }
     const screen = screens().find(({ id }) => id === state.screen) ?? screens()[0];
-    byId("screens").replaceChildren(...screens().map(({ id, name }) => button(name, () => set({ screen: id }, `to-${id}`), { id: `to-${id}`, "aria-current": String(id === screen.id) })));
+    byId("screens").replaceChildren(
+      ...screens().map(({ id, name }) => button(name, () => set({ screen: id }, `to-${id}`), { id: `to-${id}`, "aria-current": String(id === screen.id) })),
+    );
     byId("screen").replaceChildren(make("h2", { id: "screen-title", tabindex: -1 }, screen.question), ...solid(screen.draw(reading)));
   }
 
   function start() {
     about = JSON.parse(byId("model").textContent);
     const numbers = decodeWeights(byId("weights").textContent, about.dtype);
-    models = { trained: loadModel(about, numbers), untrained: null };
+    models = { trained: loadModel(about, numbers) };
     if (about.compare) models.other = loadModel(about.compare, numbers);
-    byId("about").textContent = `${about.title}; predicts ${about.labels.map((label) => cut(label)).join(" or ")}; ${about.tokenizer.words.length.toLocaleString("en")} words, ${numbers.length.toLocaleString("en")} weights.`;
+    byId("about").textContent =
+      `${about.title}; predicts ${about.labels.map((label) => cut(label)).join(" or ")}; ${about.tokenizer.words.length.toLocaleString("en")} words, ${numbers.length.toLocaleString("en")} weights.`;
     state = fromHash();
     addEventListener("hashchange", () => {
       state = fromHash();

@@ -1,8 +1,7 @@
-"""The layers, one file a concept: equations, cache, forward, backward, class, in that order in each.
+"""The layers, one concept per file: equations, cache, forward, backward, class, in that order.
 
 A forward function takes x, the parameters, the lengths and then the settings; it returns ``y, cache``. A backward
-function takes ``dy, cache`` and returns ``dx, grads``, and more where there is more.
-
+function takes ``dy, cache`` and returns ``dx, grads``; those of LSTM and Bidirectional take and return more.
 Read ``embedding.py`` first, since it is short, then ``lstm.py``, for which the project exists.
 """
 

@@ -20,8 +20,8 @@ says where each one ends. ``lengths=None`` means that every row is full. Two rul
 2. ``backward`` is the exact derivative of ``forward``. With rule 1, padded inputs get a gradient of exactly zero.
 
 A cache may share memory with x, y and lengths, and dx with dy: do not write into them before ``backward`` is done.
-Every layer raises a TypeError for an argument of the wrong type, and a ValueError for one that is out of range,
-unknown, or does not fit the others.
+Every layer raises a TypeError for an argument of the wrong type, and a ValueError for one that is out of range or
+unknown, or that does not fit the others.
 """
 
 from typing import Any
@@ -41,7 +41,7 @@ class Layer(metaclass=Hinted):
         params: the learned arrays by name. Empty until :meth:`build`, and for layers that learn nothing.
         trainable: set it to False to keep the parameters as they are during ``fit``.
         name: what tables and messages call this layer. A model gives each of its layers a name of its own.
-        gates: what the equal parts of the last axis of each parameter belong to, for messages.
+        gates: names for the equal parts of each parameter's last axis, used in messages.
     """
 
     trainable = True
@@ -53,16 +53,14 @@ class Layer(metaclass=Hinted):
         self.name = type(self).__name__.lower()
 
     def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
-        """Make ``self.params`` for samples of shape ``shape_in``, and return the shape of one output sample.
-
-        The default is for layers that learn nothing and keep the shape.
+        """Make ``self.params`` for samples of shape ``shape_in``; return the shape of one output sample. The default is
+        for layers that learn nothing and keep the shape.
         """
         return shape_in
 
     def forward(self, x: Any, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Any, Any]:
-        """Compute the output ``y`` of a batch ``x``, and the cache for :meth:`backward`.
-
-        ``train`` and ``rng`` matter only to layers that behave differently during training, such as Dropout.
+        """Compute the output ``y`` of a batch ``x``, and the cache for :meth:`backward`. ``train`` and ``rng`` matter
+        only to layers that behave differently during training, such as Dropout.
         """
         raise NotImplementedError(f"{type(self).__name__}.forward is missing: it returns (y, cache)")
 
@@ -91,7 +89,7 @@ def zero_padding(x: Array, lengths: Lengths) -> Array:
 
 
 def flip(x: Array, lengths: Lengths) -> Array:
-    """Reverse each row of ``x`` (B, T, ...) within its length; the padding stays on the right. Its own inverse."""
+    """Reverse each row of ``x`` (B, T, ...) within its length; padding stays on the right. A second flip undoes it."""
     if lengths is None:
         return x[:, ::-1]  # (B, T, ...)
     t, n = np.arange(x.shape[1]), lengths[:, None]  # (T,), (B, 1)

@@ -6,10 +6,10 @@ Forward::
     (2)  r = LSTM_r(flip(x))                    reads the last word first; if it returns all states, r = flip(r)
     (3)  y = [f r]  or  f + r  or  (f + r)/2  or  f ⊙ r          merge_mode concat, sum, ave, mul
 
-Without ``return_sequences`` f and r are the last states: f has read the last word last, r the first word. With it, f_t
-and r_t meet at word t: one has read everything before it, the other everything after it. So y[:, -1] of all states is
-not the last state: its r has read one word only. ``flip`` reverses within each row's length, so that r never starts in
-the padding.
+Without ``return_sequences``, f and r are the last states: f has read the last word last, r the first word. With it, f_t
+and r_t meet at word t: f_t has read everything up to it, r_t everything from there on. So y[:, -1] then does not hold
+the last states: its r has read only the last word. ``flip`` reverses within each row's length, so that r never starts
+in the padding.
 
 Backward::
 
@@ -54,7 +54,7 @@ def merge_forward(f: Array, r: Array, merge_mode: str) -> Array:
 
 
 def merge_backward(dy: Array, f: Array, r: Array, merge_mode: str) -> Sequence[Array]:
-    """Undo (3): dy to df and dr, the shapes of f and r."""
+    """Undo (3): dy to df and dr, in the shapes of f and r."""
     if merge_mode == "concat":
         return np.split(dy, 2, axis=-1)
     if merge_mode == "mul":
@@ -104,11 +104,11 @@ class Bidirectional(Layer):
             raise ValueError(f"Bidirectional: {layer!r} must be new, without return_state and go_backwards")
         check_choice("merge_mode", merge_mode, "concat", "sum", "ave", "mul")
         self.layer, self.reverse, self.merge_mode = copy.copy(layer), copy.copy(layer), merge_mode
-        super().__init__()  # sets params, by which each of the two gets a dict of its own
+        super().__init__()  # sets params, which gives each of the two a dict of its own
 
     @property
     def params(self) -> Arrays:
-        """The parameters of both LSTMs; a new dict at each call: write into its arrays, or set params as a whole."""
+        """The parameters of both LSTMs, in a new dict at each call: write into its arrays, or set params as a whole."""
         return both(self.layer.params, self.reverse.params)
 
     @params.setter
@@ -135,7 +135,7 @@ class Bidirectional(Layer):
         return dx, both(grads_f, grads_r)
 
     def out_lengths(self, lengths: Lengths) -> Lengths:
-        """As the LSTM's."""
+        """Return what the LSTM returns."""
         return self.layer.out_lengths(lengths)
 
 

@@ -10,11 +10,11 @@ Backward::
     (2') dz_t = φ'(z_t) ⊙ dy_t
     (1') dx_{t s + k δ} += dz_t W_kᵀ,  dW_k = Σ_t x_{t s + k δ}ᵀ dz_t,  db = Σ_t dz_t
 
-So dx is itself a convolution of dz, with the taps in reverse order: step j is tap k of the window that began k δ
-earlier. Indices count from the start of the frame, so the zeros around a row are in it.
+So dx is itself a convolution of dz with the taps in reverse order, since step j is tap k of the window that began k δ
+earlier: for s = 1, dx_j = Σ_k dz_{j - k δ} W_kᵀ. Indices count from the start of the frame, so they include the zeros
+around a row. Shapes: x (B, T, D), W (K, D, F), b (F,), y (B, T_out, F).
 
-Shapes: x (B, T, D), W (K, D, F), b (F,), y (B, T_out, F). Sources: LeCun et al. 1989 (weights shared over positions),
-Kim 2014 (over the words of a sentence).
+Sources: LeCun et al. 1989 (weights shared over positions), Kim 2014 (over the words of a sentence).
 """
 
 from typing import Any, NamedTuple
@@ -70,11 +70,11 @@ class Conv1D(Layer):
 
     Args:
         filters: F, the number of patterns.
-        kernel_size: K, the number of steps a window sees. With an even K and padding "same", the additional zero of
-            K - 1 comes after the row.
+        kernel_size: K, the number of steps that a window sees. If padding "same" adds an odd number of zeros, as with
+            an even K, one more of them comes after the row than before it.
         strides: steps from one window to the next.
         padding: "valid", "same" or "causal"; see ``windows.py``.
-        dilation_rate: steps between those that a window sees. It or ``strides`` must be 1.
+        dilation_rate: steps from one tap of a window to the next. Either this or ``strides`` must be 1.
         activation: φ; None for linear.
 
     Parameters: W (K, D, F) Glorot uniform, b (F,) zero.

@@ -10,7 +10,7 @@ Backward::
     (2') dz = φ'(z) ⊙ dy
     (1') dx = dz Wᵀ,  dW = xᵀ dz,  db = Σ dz     sums over all rows, and steps if there are any
 
-Shapes: x (B, D) or (B, T, D), W (D, H), b (H,), y (B, H) or (B, T, H); φ is ``activation``. For Activation z is its x.
+Shapes: x (B, D) or (B, T, D), W (D, H), b (H,), y (B, H) or (B, T, H); φ is ``activation``. In Activation, z is x.
 """
 
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ class DenseCache(NamedTuple):
 def dense_forward(
     x: Array, W: Array, b: Array, lengths: Lengths = None, activation: str | None = None
 ) -> tuple[Array, DenseCache]:
-    """Run (1) and (2). Cost: D H multiply-adds a row or step."""
+    """Run (1) and (2). Cost: D H multiply-adds per row or step."""
     phi = get_activation(activation)
     x = zero_padding(x, lengths)  # (B, D) or (B, T, D)
     y = phi.forward(x @ W + b)  # (1), (2), (B, H) or (B, T, H)
@@ -112,11 +112,7 @@ def activation_backward(dy: Array, cache: ActivationCache) -> tuple[Array, Array
 
 
 class Activation(Layer):
-    """Apply a nonlinearity to each number: (B, D) or (B, T, D), unchanged in shape.
-
-    Args:
-        activation: "tanh", "sigmoid", "relu", "softmax" or "linear".
-    """
+    """Apply "tanh", "sigmoid", "relu", "softmax" or "linear" to x (B, D) or (B, T, D), which keeps its shape."""
 
     def __init__(self, activation: str) -> None:
         super().__init__()

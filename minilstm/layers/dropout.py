@@ -9,7 +9,7 @@ The factor 1/(1 - r) keeps the mean, so that nothing needs to change outside tra
 
     (2') dx = dy ⊙ m
 
-Shapes: x, m and y are alike, (B, D) or (B, T, D). Source: Srivastava et al. 2014.
+Shapes: x, m and y are all (B, D), or all (B, T, D). Source: Srivastava et al. 2014.
 """
 
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class DropoutCache(NamedTuple):
 
 
 def dropout_mask(shape: tuple[int, ...], rate: float, dtype: npt.DTypeLike, rng: Rng) -> Array:
-    """Draw (1), from float32 numbers: half the bits serve as well. A rate of 0 draws nothing."""
+    """Draw (1), from float32 numbers, which are precise enough. A rate of 0 draws nothing."""
     if rate == 0:
         return np.ones(shape, dtype)
     return (check_rng(rng).random(shape, np.float32) >= rate).astype(dtype) * (1 / (1 - rate))
@@ -47,10 +47,8 @@ def dropout_backward(dy: Array, cache: DropoutCache) -> tuple[Array, Arrays]:
 
 
 class Dropout(Layer):
-    """Hide a fraction of the input during training; otherwise pass it on as it is. (B, D) or (B, T, D).
-
-    Args:
-        rate: r, the fraction hidden, from 0 up to but not including 1. Training needs ``rng``.
+    """Hide the fraction ``rate`` of x (B, D) or (B, T, D) during training, which needs ``rng``; otherwise pass it on as
+    it is. The rate is at least 0 and less than 1.
     """
 
     def __init__(self, rate: float) -> None:

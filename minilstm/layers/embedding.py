@@ -12,8 +12,8 @@ During training with dropout, E[n] in (1) becomes E[n] m[n], and dy in (1') gets
 drawn as in ``dropout.py`` but once for each word, hides a random part of the words wherever they occur, so that no
 prediction depends on a single word. (Gal & Ghahramani 2016 draw it for each text; here the texts of a shard share it.)
 
-Shapes: x (B, T) integers from 0 to V - 1, E (V, D), y (B, T, D). It is the product of a one-hot matrix with E, without
-the zeros (Bengio et al. 2003 have it as the first layer of a language model).
+Shapes: x (B, T) integers from 0 to V - 1, E (V, D), y (B, T, D). (1) is the product of a one-hot matrix with E, without
+the zeros; in Bengio et al. 2003, it is the first layer of a language model.
 """
 
 from typing import Any, NamedTuple
@@ -52,10 +52,10 @@ def embedding_backward(dy: Array, cache: EmbeddingCache) -> tuple[None, Arrays]:
 
 
 class Embedding(Layer):
-    """Turn token ids into vectors: (B, T) to (B, T, D). The first layer of every model of text.
+    """Turn token ids into vectors: (B, T) to (B, T, D). This is the first layer of every text model.
 
     Args:
-        input_dim: V, the size of the vocabulary. Ids from 0 to V - 1 are valid; others are a ValueError.
+        input_dim: V, the size of the vocabulary. Ids from 0 to V - 1 are valid; others raise a ValueError.
         output_dim: D, the size of a vector.
         mask_zero: id 0 is not a word. ``fit``, ``predict`` and ``evaluate`` then drop zeros wherever they occur.
         input_length: T, where all texts have one fixed length; Flatten needs to know it.
@@ -81,7 +81,7 @@ class Embedding(Layer):
         self.build_length = None if mask_zero else input_length  # with zeros dropped, lengths differ after all
 
     def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
-        """Make E; samples have shape (T,), the output is (T, D)."""
+        """Make E for samples of shape (T,); the output is (T, D)."""
         if len(shape_in) != 1:
             raise ValueError(f"Embedding: a sample has shape {shape_in}, expected (T,): token ids. Put it first")
         self.params = {"E": uniform(rng, (self.input_dim, self.output_dim), dtype)}

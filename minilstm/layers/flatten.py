@@ -40,7 +40,7 @@ class Flatten(Layer):
     """Lay all steps end to end: (B, T, D) to (B, T D). T must be known: give Embedding an ``input_length``."""
 
     def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
-        """Make nothing for samples of shape (T, D); the output is (T D,)."""
+        """Return the output shape (T D,) for samples of shape (T, D)."""
         T, D = check_flat(shape_in)
         return (T * D,)
 

@@ -25,11 +25,11 @@ The slopes are computed from the outputs, so z is not kept: σ'(z_i) is i_t (1 -
 dc_t ⊙ f_t is why LSTMs work: where f is near 1, the gradient of the cell passes back almost unchanged. In a plain
 recurrent network every step multiplies it by a matrix and a slope, and after 50 steps it has vanished or exploded.
 The forget part of b starts at 1, so that f starts near σ(1) = 0.73 and a new cell remembers: of the gradient,
-0.73²⁰ = 0.2 % is left after 20 steps and 10⁻²⁷ after 200; with a bias of 0 it is 0.5²⁰ = 0.0001 %, and 10⁻⁶⁰.
+0.73²⁰ = 0.2 % is left after 20 steps and 10⁻²⁷ after 200; with a bias of 0, only 0.5²⁰ = 0.0001 % and 10⁻⁶⁰.
 
 Shapes: x (B, T, D), W (D, 4H), U (H, 4H), b (4H,), each gate, h_t and c_t (B, H). Padding follows a row's last word:
-there h and c are carried over unchanged, so the last column of y is the state after the last word, and in return dz is
-0 and dh and dc pass through.
+there h and c are carried over unchanged, so the last column of y is the state after the last word. In the backward pass
+dz is 0 there, and dh and dc pass through.
 
 During training with dropout, (1) sees x_t ⊙ m_x and h_{t-1} ⊙ m_h, and dx_t and dz_t Uᵀ get the same factors. The masks
 m_x (B, 1, D) and m_h (B, H) hide a random part, the same at every step (Gal & Ghahramani 2016), from the gates only:
@@ -85,9 +85,8 @@ def lstm_forward(
     recurrent_activation: str | None = "sigmoid",
     masks: tuple[Any, Any] = (1, 1),
 ) -> tuple[tuple[Array, Array, Array], LSTMCache]:
-    """Run (1) to (4) over all steps: x (B, T, D) to y (B, T, H) and the last h and c (B, H).
-
-    Cost: 4 B T H (D + H) multiply-adds; the cache keeps B T (D + 6H) numbers.
+    """Run (1) to (4) over all steps: x (B, T, D) to y (B, T, H) and the last h and c (B, H). Cost: 4 B T H (D + H)
+    multiply-adds; the cache keeps B T (D + 6H) numbers.
     """
     phi, sigma = get_activation(activation), get_activation(recurrent_activation)
     (B, T, _), H = x.shape, len(U)
@@ -110,7 +109,7 @@ def lstm_forward(
 
 
 def lstm_backward(dy: Array, dh_T: Array, dc_T: Array, cache: LSTMCache) -> tuple[Array, Arrays, Array, Array]:
-    """Undo :func:`lstm_forward`: dy, dh_T and dc_T to dx, the gradients of W, U and b, dh0 and dc0. Cost: twice."""
+    """Undo (4) to (1): dy, dh_T, dc_T to dx, the gradients of W, U and b, dh0 and dc0. Cost: twice that of forward."""
     x, i, f, g, o, h, c, m_x, m_h, lengths, W, U, phi, sigma = cache
     dx, dW, dU, db = np.zeros_like(x), np.zeros_like(W), np.zeros_like(U), np.zeros_like(U[0])
     dh, dc = dh_T, dc_T  # (B, H) each
@@ -123,8 +122,8 @@ def lstm_backward(dy: Array, dh_T: Array, dc_T: Array, cache: LSTMCache) -> tupl
         dz_i, dz_f, dz_o = sigma.backward(di, i[t]), sigma.backward(df, f[t]), sigma.backward(do, o[t])  # (2')
         dz = np.concatenate([dz_i, dz_f, phi.backward(dg, g[t]), dz_o], axis=1)  # (2'), (B, 4H)
         dz[~mask[:, 0]] = 0  # no word, no gradient
-        # Below 1e-38 a float32 is subnormal. A gradient that vanishes is full of such numbers, and on many processors
-        # they make this loop 5 to 6 times slower. So what is too small to matter becomes 0.
+        # Below 1e-38 a float32 is subnormal: it has fewer digits, and many processors handle it slowly. A gradient that
+        # vanishes is full of such numbers; left as they are, they make this loop 5 to 6 times slower. So they become 0.
         dz[np.abs(dz) < TINY], dc_t[np.abs(dc_t) < TINY] = 0, 0
         dx[:, t] = dz @ W.T  # (1') undoes z = x W + h_{t-1} U + b
         dW, dU, db = dW + x[:, t].T @ dz, dU + (h[t] * m_h).T @ dz, db + dz.sum(axis=0)  # (1'), a sum over all steps
@@ -139,10 +138,10 @@ class LSTM(Layer):
     Args:
         units: H, the size of the state.
         activation: φ: "tanh", "sigmoid", "relu" or "linear"; None means "linear".
-        recurrent_activation: σ, from the same choice.
-        return_sequences: return the state after every step (B, T, H), as a second LSTM on top needs it.
+        recurrent_activation: σ, one of the same.
+        return_sequences: return the state after every step (B, T, H), as a second LSTM on top requires.
         return_state: return ``(y, h, c)`` with the last h and c, (B, H) each. :meth:`backward` then takes
-            ``(dy, dh, dc)``. Together with ``initial_state`` this reads a long text in pieces.
+            ``(dy, dh, dc)``. Together with ``initial_state``, a long text can be read in pieces.
         go_backwards: read from the last word to the first; the states come in the order of reading.
         dropout: the fraction of x to hide during training.
         recurrent_dropout: the fraction of h to hide during training.

@@ -29,7 +29,7 @@ from minilstm.tools.validate import check_arrays, check_choice, check_input, che
 class PoolCache(NamedTuple):
     """What :func:`max_pool_backward` and :func:`average_pool_backward` need."""
 
-    choice: Array  # (B, T_out, D): which step of its window was largest; for a mean n (B, T_out, 1), but at least 1
+    choice: Array  # (B, T_out, D): which step of its window was largest; for a mean, n (B, T_out, 1), at least 1
     y: Array  # (B, T_out, D)
     frame_shape: tuple[int, ...]  # (B, T_frame, D)
     lengths: Lengths  # (B,) or None
@@ -116,7 +116,7 @@ class MaxPooling1D(Layer):
         self.windows = Windows(self.pool_size, int(stride), 1, padding)
 
     def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
-        """Make nothing for samples of shape (T, D); the output is (T_out, D)."""
+        """Return the output shape (T_out, D) for samples of shape (T, D)."""
         T, D = check_steps(type(self).__name__, shape_in)
         return (self.windows.count(T), D)
 
@@ -136,7 +136,7 @@ class MaxPooling1D(Layer):
 
 
 class AveragePooling1D(MaxPooling1D):
-    """Keep the mean of each window, over the steps within the row; otherwise as :class:`MaxPooling1D`."""
+    """Keep the mean of each window, over the steps within the row; otherwise like :class:`MaxPooling1D`."""
 
     pool_forward, pool_backward = staticmethod(average_pool_forward), staticmethod(average_pool_backward)
 
@@ -148,7 +148,7 @@ class GlobalMaxPooling1D(Layer):
     pool_backward: Callable[..., tuple[Array, Arrays]] = staticmethod(max_pool_backward)
 
     def build(self, shape_in: Shape, rng: np.random.Generator, dtype: npt.DTypeLike) -> Shape:
-        """Make nothing for samples of shape (T, D); the output is (D,)."""
+        """Return the output shape (D,) for samples of shape (T, D)."""
         return (check_steps(type(self).__name__, shape_in)[1],)
 
     def forward(self, x: Array, lengths: Lengths = None, train: bool = False, rng: Rng = None) -> tuple[Array, Any]:

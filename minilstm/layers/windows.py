@@ -8,11 +8,11 @@ with span = (size - 1) dilation + 1, the number of steps from a window's first t
     same      ceil(n / stride)               max(0, (windows - 1) stride + span - n) // 2
     causal    ceil(n / stride)               span - 1, so that no window sees what comes later
 
-There is always at least one window: a row that is too short for it gets zeros after it.
+There is always at least one window; a row that is too short for one is extended by zeros.
 
-The n is each row's own length, so a row gives the same windows whatever the padding of its batch. ``frame`` lays the
-rows into an array with room for their zeros, each row after its own ``left``. Two rows of 5 and 3 steps, with size 3,
-stride 2 and padding "same"::
+Here n is each row's own length, so a row gives the same windows whatever the padding of its batch. ``frame`` lays the
+rows into an array with room for their zeros, each row after ``left`` zeros of its own. Two rows of 5 and 3 steps, with
+size 3, stride 2 and padding "same"::
 
     . a b c d e .        windows  .ab  bcd  de.         left = max(0, 2*2 + 3 - 5) // 2 = 1
     . f g h . . .        windows  .fg  gh.              left = max(0, 1*2 + 3 - 3) // 2 = 1
