@@ -29,6 +29,18 @@
     return node;
   }
 
+  /** Replace the children of an element. A text or slider in use stays where it is, with its caret and the pointer. */
+  function fill(parent, children) {
+    const used = document.activeElement;
+    const old = used.matches("textarea, input") && parent !== used ? [...parent.children].find((node) => node.contains(used)) : null;
+    const n = old ? children.findIndex((node) => node.id === used.id || node.querySelector?.(`#${used.id}`)) : -1;
+    if (n < 0) return parent.replaceChildren(...children);
+    for (const node of [...parent.childNodes]) if (node !== old) node.remove();
+    old.before(...children.slice(0, n));
+    old.after(...children.slice(n + 1));
+    if (old !== used) fill(old, [...children[n].childNodes]);
+  }
+
   const button = (text, click, properties = {}) => make("button", { type: "button", click, ...properties }, text);
   const option = (value, text, chosen) => make("option", { value, selected: String(value) === String(chosen) }, text);
   const cut = (text, n = 24) => (text.length > n ? `${text.slice(0, n - 1)}…` : text);
@@ -303,8 +315,9 @@
     });
     const missed = tokens.filter((token) => !token.kept || !token.known).length;
     const reads = { trained: "this model", untrained: "the same layers with untrained weights", other: "the other model" };
-    byId("read").replaceChildren(
-      ...solid([
+    fill(
+      byId("read"),
+      solid([
         make("h2", { id: "read-title" }, "How does the prediction change from word to word?"),
         make("label", { for: "text" }, "Type a text, or pick one:"),
         typed,
@@ -393,7 +406,7 @@
       );
     });
   }
-  const shortSigned = (x) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
+  const shortSigned = (x) => (Number.isFinite(x) ? (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2) : "–");
 
   function answer(reading) {
     const t = wordNow(reading);
@@ -1017,7 +1030,10 @@
           ["", ...used.slice(1).map(({ name }) => name)],
           used
             .slice(0, -1)
-            .map(({ name }, a) => [name, ...used.slice(1).map((_, b) => (b < a ? "" : plain2(rankCorrelation(columns[a].values, columns[b + 1].values))))]),
+            .map(({ name }, a) => [
+              name,
+              ...used.slice(1).map((_, b) => (b < a ? "" : shortSigned(rankCorrelation(columns[a].values, columns[b + 1].values)))),
+            ]),
         ),
       );
     };
@@ -1038,7 +1054,6 @@
       ),
     ];
   }
-  const plain2 = (x) => (Number.isFinite(x) ? `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(2)}` : "–");
 
   function* all(generators) {
     const found = [];
@@ -1133,7 +1148,7 @@
     byId("screens").replaceChildren(
       ...screens().map(({ id, name }) => button(name, () => set({ screen: id }, `to-${id}`), { id: `to-${id}`, "aria-current": String(id === screen.id) })),
     );
-    byId("screen").replaceChildren(make("h2", { id: "screen-title", tabindex: -1 }, screen.question), ...solid(screen.draw(reading)));
+    fill(byId("screen"), [make("h2", { id: "screen-title", tabindex: -1 }, screen.question), ...solid(screen.draw(reading))]);
   }
 
   function start() {
