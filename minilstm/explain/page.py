@@ -36,7 +36,7 @@ from minilstm.model import Sequential
 from minilstm.runs import saving
 from minilstm.tools.validate import check_positive
 
-LARGEST = 20_000_000  # bytes of weights in a page, as base64; a browser needs about a second for them
+LARGEST = 20_000_000  # bytes of weights in a page, as base64
 SHOWN = 20  # texts to pick from
 READ = 500  # texts in which to look for the contexts of a unit
 
@@ -54,11 +54,11 @@ def write_page(
     Args:
         model: a model that :func:`minilstm.explain.trace.trace` takes, of minilstm's own layers.
         path: the HTML file.
-        texts: the first 20 can be picked in the page, and in the first 500 it is looked up which words each unit
-            of an LSTM follows. Each is a str, or a str and its label. None for texts of the built-in corpus.
+        texts: each a str, or a str and its label; None for those of the built-in corpus. The first 20 can be picked in
+            the page, and the first 500 are searched for the words that each unit of an LSTM follows.
         words: keep only the most frequent words, as many as this; the others are unknown in the page.
         compare: a second model to show next to the first.
-        float32: keep the weights as they are, which doubles the size.
+        float32: round the weights to float32 instead of float16, which doubles the size.
 
     Raises:
         TypeError: something of another kind, or a layer of your own, whose code the page does not have.

@@ -20,6 +20,7 @@ from minilstm.layers import Activation, Dense, Dropout, Embedding
 from minilstm.layers.lstm import LSTM, LSTMCache
 from minilstm.model import Sequential
 from minilstm.runs.saving import TOKENIZERS, call
+from minilstm.tools.validate import check_positive
 from minilstm.training import forward
 
 STEPS = 1 << 13  # of all texts that are run at a time, so that their caches need little memory
@@ -42,7 +43,7 @@ class Reader:
 
     Attributes:
         layers: float64 copies of the layers, without the last nonlinearity.
-        labels: of the classes; two where there is one logit, which speaks for the second.
+        labels: of the classes; two where there is one logit, which is that of the second.
         maxlen: the number of ids that the model reads, the last ones, or None for all.
         padded: whether shorter texts are padded to ``maxlen``, with zeros before the text.
     """
@@ -62,6 +63,7 @@ class Reader:
         self.labels: list[str] = labels if fits else [str(k) for k in range(max(K, 2))]
         self.padded = T is not None
         self.maxlen: int | None = T or model.metadata.get("maxlen")
+        check_positive("model.metadata", **({} if self.maxlen is None else {"maxlen": self.maxlen}))
 
     def split(self, text: str) -> tuple[list[Word], Array]:
         """Split a text into its words, and collect the ids (N,) that the model reads."""

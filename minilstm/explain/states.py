@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilstm.arrays import Array, Arrays, Lengths
-from minilstm.layers import LSTM, Activation, Bidirectional, Dense, Dropout, Embedding
+from minilstm.layers import LSTM, Activation, Bidirectional, Dense, Dropout, Embedding, lstm
 from minilstm.layers.base import flip
 from minilstm.layers.bidirectional import BidirectionalCache, merge_backward
-from minilstm.layers.lstm import LSTMCache, lstm_backward
+from minilstm.layers.lstm import LSTMCache
 
 
 class Run(NamedTuple):
@@ -94,8 +94,8 @@ def arrays_of(s: States) -> Arrays:
         now, dy = slice(t, t + 1), s.dy[None, t : t + 1]  # dy (1, 1, H)
         alone = {key: getattr(cache, key)[now] for key in "ifgo"} | {"x": cache.x[:, now], "lengths": np.ones(1, int)}
         step = cache._replace(h=cache.h[t : t + 2], c=cache.c[t : t + 2], **alone)
-        kept = lstm_backward(dy, dh, dc, step._replace(f=np.ones_like(step.f)))[3]  # dc_t ⊙ 1
+        kept = lstm.lstm_backward(dy, dh, dc, step._replace(f=np.ones_like(step.f)))[3]  # dc_t ⊙ 1
         for key, row in (("dh", dh + dy[0]), ("dc", kept), ("dh_path", dh), ("dc_path", dc)):
             rows[key].append(row[0])
-        _, _, dh, dc = lstm_backward(dy, dh, dc, step)
+        _, _, dh, dc = lstm.lstm_backward(dy, dh, dc, step)
     return arrays | {key: np.reshape(row[::-1], (T, len(cache.U))) for key, row in rows.items()}

@@ -35,7 +35,7 @@ class Trace:
         tokens: the word at each step, T of them; "" where a short text is padded.
         labels: those of the classes.
         target: the class whose logit is explained.
-        name: the label for which this logit speaks; of a model with one output, the second.
+        name: the label of this class; of a model with one output, the second.
         lstms: the names of the LSTMs, such as "lstm" or "bidirectional.forward".
         checks: for each attribution with a known sum, the sum and what it should be.
         arrays: by name, in float64:

@@ -83,7 +83,7 @@ def test_where_the_layers_above_are_not_linear_the_memory_has_no_sum(name):
 
 
 @pytest.mark.parametrize("name", ["cnn", "cnn-lstm"])
-def test_where_the_steps_of_an_lstm_are_no_words_there_is_no_memory_of_words(name):
+def test_where_the_steps_of_an_lstm_are_not_words_there_is_no_memory_of_words(name):
     assert list(trace(make(name), TEXT).attributions) == ["leave_one_out", "gradient_x_input", "integrated_gradients"]
 
 

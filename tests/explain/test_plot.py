@@ -37,7 +37,7 @@ def test_of_a_long_text_the_last_60_words_are_drawn():
     model.metadata["maxlen"] = 100
     figure = plot_trace(trace(model, "the $plot$ was dull. " * 25))
     assert len(figure.axes[1].get_xticklabels()) == 60
-    figure.canvas.draw()  # a dollar sign is no mathematics
+    figure.canvas.draw()  # a dollar sign does not begin a formula
 
 
 def test_what_cannot_be_drawn_is_an_error(monkeypatch):

@@ -282,6 +282,21 @@ def test_an_edit_of_a_layer_shows_in_the_trace_and_a_twin_never_runs(monkeypatch
     assert not np.allclose(trace(model, TEXT)["logit"], before)
 
 
+def test_an_edit_of_the_backward_pass_shows_in_the_gradients(monkeypatch):
+    model, original = make("lstm"), lstm_file.lstm_backward
+    before = trace(model, TEXT)
+
+    def no_path_through_h(*arguments):
+        dx, grads, dh, dc = original(*arguments)
+        return 2 * dx, grads, 0 * dh, dc
+
+    monkeypatch.setattr(lstm_file, "lstm_backward", no_path_through_h)
+    after = trace(model, TEXT)
+    assert after["dx"] == pytest.approx(2 * before["dx"])
+    assert not after["lstm.dh_path"].any()
+    assert before["lstm.dh_path"].any()
+
+
 def test_a_layer_of_your_own_is_traced():
     class Half(Layer):
         def forward(self, x, lengths=None, train=False, rng=None):
@@ -328,6 +343,8 @@ def test_a_notebook_shows_the_words_as_text():
         (lambda m: (Sequential(), TEXT), ValueError, "model begins with no layer"),
         (lambda m: (setattr(m, "tokenizer", None), m, TEXT)[1:], ValueError, "expected a Tokenizer"),
         (lambda m: (m.add(Embedding(3, 2)), m, TEXT)[1:], ValueError, "expected"),
+        (lambda m: (m.metadata.update(maxlen="9"), m, TEXT)[1:], TypeError, "maxlen must be an integer, got '9'"),
+        (lambda m: (m.metadata.update(maxlen=-9), m, TEXT)[1:], ValueError, "maxlen must be at least 1, got -9"),
         (lambda m: (m.params["lstm.b"].fill(np.nan), m, TEXT)[1:], ValueError, "lstm.b holds NaN or infinity"),
     ],
 )

@@ -200,6 +200,17 @@ def test_the_contexts_of_an_lstm_that_reads_backwards_are_the_words_after():
     assert tuple(best["words"]) == t.tokens[n : n + 3]
 
 
+def test_padding_is_not_a_context():
+    model = page_model(make("padded"))
+    unit = contexts(model, ["the plot was"])["lstm"][0]
+    t = trace(model, "the plot was")
+    change = (t["lstm.c"] - t["lstm.c_prev"])[t.first :, 0]
+    found = {
+        context["words"][context["at"]]: context["change"] for kind in ("raises", "lowers") for context in unit[kind]
+    }
+    assert found == pytest.approx(dict(zip(("the", "plot", "was"), change, strict=True)))
+
+
 def test_where_steps_are_windows_there_are_no_contexts():
     assert contexts(page_model(make("cnn-lstm")), TEXTS) == {}
     assert contexts(page_model(make("lstm")), ["", "zebra"]) == {}
