@@ -13,6 +13,8 @@ from v8 import ENGINE, MAXLEN, Engine, Reference, V, bodies, make_model, page_of
 
 from minilstm import Tokenizer
 from minilstm.data import load_builtin
+from minilstm.explain.page import page_model
+from minilstm.explain.trace import trace
 
 LIMIT = 1e-9
 TEXTS = [[], [3], [5, 5], [1, 2, 3, 4, 5, 6, 7, 8, 9], [11, 0, 4, 7, 1, 4, 10]]
@@ -248,3 +250,17 @@ def test_filters_report_the_words_that_they_saw():
         assert firing["t"] == column.argmax()
         assert firing["steps"] == [j for j in (firing["t"] - 2, firing["t"]) if j >= 0]  # dilation 2, causal
         assert firing["part"] == pytest.approx(column @ slope, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", list(bodies())[:5])
+def test_the_page_shows_what_the_trace_of_its_model_holds(name):
+    model, ids = make_model(name), TEXTS[3]
+    t = trace(page_model(model), " ".join(f"w{n}" for n in ids))
+    study = engine_of(name).study(ids, 0)
+    pairs = [(t["dx"], study["dx"]), (t["logit"].ravel(), np.ravel(study["prefixes"]))]
+    pairs += [(t[method], study[method]["values"]) for method in ("leave_one_out", "gradient_x_input")]
+    pairs += [(t["integrated_gradients"], study["integrated_gradients"]["values"])]
+    if study["memory"]:
+        pairs += [(t["memory"], study["memory"]["values"])]
+    for wanted, got in pairs:
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=LIMIT * np.abs(wanted).max())

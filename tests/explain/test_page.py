@@ -12,7 +12,8 @@ import pytest
 from test_engine import LIMIT, TEXTS, expected, worst
 from v8 import STUDY, as_array, bodies, make_model
 
-from minilstm.explain.page import write_page
+from minilstm.explain.page import page_model, write_page
+from minilstm.explain.trace import trace
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -147,9 +148,6 @@ def test_words_that_the_model_does_not_know_are_struck_through(page_for):
 
 
 def test_the_page_shows_the_numbers_of_the_trace(page_for):
-    from minilstm.explain.page import page_model
-    from minilstm.explain.trace import trace
-
     model = make_model("lstm")
     t = trace(page_model(model), TEXT)
     page = page_for(model).open(t=2, unit=1, screen="step")
@@ -284,9 +282,6 @@ def turn_a_unit_round(model):
 
 @pytest.mark.parametrize("change", [lower_the_forget_bias, turn_a_unit_round])
 def test_what_one_reads_in_the_page_of_a_changed_model_is_true_of_that_model(page_for, change):
-    from minilstm.explain.page import page_model
-    from minilstm.explain.trace import trace
-
     model, text = make_model("lstm"), "w2 w7 w1 " * 3
     model.metadata["maxlen"] = 30
     model.layers[1].params["b"][3:6] += 1.5
