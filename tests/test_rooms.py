@@ -111,3 +111,10 @@ def test_no_file_is_longer_than_one_reads_at_a_time():
         length = len(path.read_text(encoding="utf-8").splitlines())
         assert length <= limit, f"{file} has {length} lines, more than {limit}: it holds more than one concept"
     assert lines(files().values()) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("limit", "names"), [(700, ["engine.js"]), (1300, ["page.js", "page.css", "page.html"])], ids=["engine", "page"]
+)
+def test_the_javascript_of_the_explorer_page_keeps_to_its_budget(limit, names):
+    assert lines(PACKAGE / "explain" / name for name in names) <= limit

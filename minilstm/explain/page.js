@@ -15,8 +15,9 @@
 
   const solid = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined);
 
-  /** Make an element; a property that is a function listens, others are attributes; children are nodes or text. */
-  function make(tag, properties = {}, ...children) {
+  /** Make an element: its properties, of which a function listens and others are attributes, and its children. */
+  function make(tag, ...rest) {
+    const [properties, children] = rest[0]?.constructor === Object ? [rest[0], rest.slice(1)] : [{}, rest];
     const svg = ["svg", "g", "path", "line", "rect", "text", "title"].includes(tag);
     const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
     for (const [name, value] of Object.entries(properties)) {
@@ -27,6 +28,18 @@
     }
     node.append(...solid(children));
     return node;
+  }
+
+  /** Replace the children of an element. A text or slider in use stays where it is, with its caret and the pointer. */
+  function fill(parent, children) {
+    const used = document.activeElement;
+    const old = used.matches("textarea, input") && parent !== used ? [...parent.children].find((node) => node.contains(used)) : null;
+    const n = old ? children.findIndex((node) => node.id === used.id || node.querySelector?.(`#${used.id}`)) : -1;
+    if (n < 0) return parent.replaceChildren(...children);
+    for (const node of [...parent.childNodes]) if (node !== old) node.remove();
+    old.before(...children.slice(0, n));
+    old.after(...children.slice(n + 1));
+    if (old !== used) fill(old, [...children[n].childNodes]);
   }
 
   const button = (text, click, properties = {}) => make("button", { type: "button", click, ...properties }, text);
@@ -51,27 +64,22 @@
   const table = (heads, rows, caption) =>
     make(
       "table",
-      {},
       caption ? make("caption", { class: "soft left" }, caption) : null,
       make(
         "thead",
-        {},
         make(
           "tr",
-          {},
           heads.map((head) => make("th", { scope: "col" }, head)),
         ),
       ),
       make(
         "tbody",
-        {},
         rows.map((cells) =>
           cells instanceof Node
             ? cells
             : make(
                 "tr",
-                {},
-                cells.map((cell) => make("td", {}, cell)),
+                cells.map((cell) => make("td", cell)),
               ),
         ),
       ),
@@ -79,7 +87,7 @@
 
   /** Lines over the steps of a text, each with its own colour and dashes; with `log`, on a logarithmic scale. */
   function chart(series, { at = -1, log = false, low = null, high = null, labels = [], name, pick = null, height = 180 }) {
-    const [W, left, right, top, bottom] = [width(), 46, 8, 8, 22];
+    const [W, left, right, top, bottom] = [width(), 52, 8, 8, 22];
     const floor = 1e-12; // below, a logarithm says no more than "nothing is left"
     const value = (v) => (log ? Math.log10(Math.max(floor, Math.abs(v))) : v);
     const all = series.flatMap(({ values }) => values.map(value)).filter(Number.isFinite);
@@ -98,7 +106,6 @@
     };
     return make(
       "figure",
-      {},
       make(
         "svg",
         { viewBox: `0 0 ${W} ${height}`, width: W, height, role: "img", "aria-label": name, click: clicked },
@@ -106,7 +113,6 @@
           const y_v = top + ((height - top - bottom) * (b - v)) / (b - a);
           return make(
             "g",
-            {},
             make("line", { class: "axis", x1: left, x2: W - right, y1: y_v, y2: y_v }),
             make("text", { class: "soft", x: left - 5, y: y_v + 4, "text-anchor": "end" }, tick(v)),
           );
@@ -115,7 +121,11 @@
         at >= 0 && labels[at] !== undefined
           ? make(
               "text",
-              { x: Math.min(W - right, Math.max(left, x(at))), y: height - 6, "text-anchor": x(at) < W / 4 ? "start" : x(at) > (3 * W) / 4 ? "end" : "middle" },
+              {
+                x: Math.min(W - right, Math.max(left, x(at))),
+                y: height - 6,
+                "text-anchor": x(at) < W / 4 ? "start" : x(at) > (3 * W) / 4 ? "end" : "middle",
+              },
               cut(labels[at], 18),
             )
           : null,
@@ -125,11 +135,9 @@
       ),
       make(
         "figcaption",
-        {},
         series.map(({ name: label, line }) =>
           make(
             "span",
-            {},
             make(
               "svg",
               { class: "key", viewBox: "0 0 34 12", width: 34, height: 12, "aria-hidden": "true" },
@@ -301,10 +309,12 @@
       "aria-label": "word",
       input: () => set({ t: Number(slider.value) }),
     });
+    const kept = model.about.maxlen;
     const missed = tokens.filter((token) => !token.kept || !token.known).length;
     const reads = { trained: "this model", untrained: "the same layers with untrained weights", other: "the other model" };
-    byId("read").replaceChildren(
-      ...solid([
+    fill(
+      byId("read"),
+      solid([
         make("h2", { id: "read-title" }, "How does the prediction change from word to word?"),
         make("label", { for: "text" }, "Type a text, or pick one:"),
         typed,
@@ -314,7 +324,6 @@
           picked,
           make(
             "span",
-            {},
             make("label", { for: "reader" }, "read by "),
             choice(
               "reader",
@@ -345,7 +354,7 @@
           ? make(
               "p",
               { class: "soft" },
-              `${missed} of ${tokens.length} words are struck through: the model does not know them, or they are before the last ${model.about.maxlen ?? ""} words, which are all it reads.`,
+              `${missed} of ${tokens.length} words are struck through: the model does not know them${kept ? `, or they come before the last ${kept} words, the only ones that it reads` : ""}.`,
             )
           : null,
         notes(
@@ -375,7 +384,7 @@
       t++;
       const [here, step] = [t, steps?.[t]];
       const shade = steps ? tint(step, 4) : {};
-      const inside = [token.known ? cut(token.word) : make("s", {}, cut(token.word)), make("small", {}, steps ? shortSigned(step) : "…")];
+      const inside = [token.known ? cut(token.word) : make("s", cut(token.word)), make("small", steps ? shortSigned(step) : "…")];
       if (!chosen) return make("span", { ...shade, class: `word ${shade.class ?? ""}` }, inside);
       return make(
         "button",
@@ -393,7 +402,7 @@
       );
     });
   }
-  const shortSigned = (x) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
+  const shortSigned = (x) => (Number.isFinite(x) ? (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2) : "–");
 
   function answer(reading) {
     const t = wordNow(reading);
@@ -450,7 +459,7 @@
   }
 
   const notes = (conclude, not) =>
-    make("div", { class: "note" }, make("p", {}, make("strong", {}, "What to conclude. "), conclude), make("p", {}, make("strong", {}, "What not. "), not));
+    make("div", { class: "note" }, make("p", make("strong", "What to conclude. "), conclude), make("p", make("strong", "What not to conclude. "), not));
 
   /** The choice of LSTM and unit, which several screens share. */
   function pickers(reading, run, units = true) {
@@ -488,7 +497,7 @@
   function drawStep(reading) {
     const run = runNow(reading);
     const [s, j, H] = [stepNow(reading, run), unitNow(run), run.cache.h.D];
-    if (s < 0) return [pickers(reading, run), make("p", {}, "No step of this LSTM reads this word. Choose another one.")];
+    if (s < 0) return [pickers(reading, run), make("p", "No step of this LSTM reads this word. Choose another one.")];
     const { i, f, g, o, h, c, zx, zh } = run.cache;
     const of = (m, t = s) => row(m, t)[j];
     const b = reading.model.layers[run.n].weights[run.run ? `${run.run}.b` : "b"];
@@ -503,28 +512,28 @@
     const names = { σ: run.config.recurrent_activation ?? "linear", φ: run.config.activation ?? "linear" };
     return [
       pickers(reading, run),
-      make("p", {}, `${run.name} reads ${quote(run.labels[s])}, its step ${s + 1} of ${i.T}; unit ${j}. σ is ${names.σ}, φ is ${names.φ}.`),
+      make("p", `${run.name} reads ${quote(run.labels[s])}, its step ${s + 1} of ${i.T}; unit ${j}. σ is ${names.σ}, φ is ${names.φ}.`),
       make("p", { class: "equation" }, "(1) z = x W + h U + b, (2) the gates from z:"),
       table(
         ["gate", "x W", "+ h U", "+ b", "= z", "gate"],
         gates.map(([name, meaning, gate, phi], n) => [
-          [make("strong", {}, name), narrow() ? null : make("span", { class: "soft" }, ` ${meaning}`)],
+          [make("strong", name), narrow() ? null : make("span", { class: "soft" }, ` ${meaning}`)],
           number(row(zx, s)[n * H + j]),
           number(row(zh, s)[n * H + j]),
           number(b[n * H + j]),
           number(row(zx, s)[n * H + j] + row(zh, s)[n * H + j] + b[n * H + j]),
-          [narrow() ? `${phi} ` : `${phi}(z) = `, make("strong", {}, plain(of(gate)))],
+          [narrow() ? `${phi} ` : `${phi}(z) = `, make("strong", plain(of(gate)))],
         ]),
       ),
       make("p", { class: "equation" }, `(3) c = f c_before + i g = ${plain(of(f))} × ${plain(of(c))} + ${plain(of(i))} × ${plain(of(g))}`),
-      make("p", { class: "equation" }, `      = ${signed(kept)} kept ${signed(written)} written = `, make("strong", {}, signed(of(c, s + 1)))),
+      make("p", { class: "equation" }, `      = ${signed(kept)} kept ${signed(written)} written = `, make("strong", signed(of(c, s + 1)))),
       bars([
         ["before", of(c)],
         ["kept", kept],
         ["written", written],
         ["after", of(c, s + 1)],
       ]),
-      make("p", { class: "equation" }, `(4) h = o φ(c) = ${plain(of(o))} × ${plain(phi_c)} = `, make("strong", {}, signed(of(h, s + 1)))),
+      make("p", { class: "equation" }, `(4) h = o φ(c) = ${plain(of(o))} × ${plain(phi_c)} = `, make("strong", signed(of(h, s + 1)))),
       sourceOf("forward", "The lines of the library that this shows"),
       notes(
         "A gate near 0 is closed and one near 1 is open. The forget gate says how much of the memory survives this word, the input gate how much of the candidate enters it.",
@@ -533,7 +542,7 @@
     ];
   }
 
-  const sourceOf = (part, title) => make("details", {}, make("summary", {}, `${title} (${about.source.file})`), make("pre", {}, about.source[part].join("\n")));
+  const sourceOf = (part, title) => make("details", make("summary", `${title} (${about.source.file})`), make("pre", about.source[part].join("\n")));
 
   function bars(rows, largest = Math.max(1e-9, ...rows.map(([, v]) => Math.abs(v)))) {
     const [W, H, left] = [width(), 20 * rows.length, 70];
@@ -562,7 +571,7 @@
     const run = runNow(reading);
     const { cache, grads, labels } = run;
     const [T, H] = [cache.i.T, cache.h.D];
-    if (!T) return [make("p", {}, "This text has no words that the model reads.")];
+    if (!T) return [make("p", "This text has no words that the model reads.")];
     const parts = writtenAndKept(cache);
     const last = row(grads.dh, T - 1);
     const units = Array.from({ length: H }, (_, j) => {
@@ -577,17 +586,15 @@
       make(
         "p",
         { class: "soft" },
-        `Units of ${run.name}, sorted by their part of the logit, ∂logit/∂h × h at the last step. A segment is what one word wrote and later words kept: + to the right, − to the left. In parentheses, the step of a word.`,
+        `Units of ${run.name}, sorted by their part of the logit, ∂logit/∂h × h at the last step. A segment is what one word wrote and later words kept: + to the right, − to the left. The number in parentheses is the step at which the word was read.`,
       ),
       shown.map(({ j, wrote, c, h, part }) => {
         const order = wrote.map((_, s) => s).sort((a, b) => Math.abs(wrote[b]) - Math.abs(wrote[a]));
         const rest = total(order.slice(4).map((s) => wrote[s]));
         return make(
           "div",
-          {},
           make(
             "h3",
-            {},
             button(`unit ${j}`, () => set({ unit: j, screen: "step" }, "screen-title"), { class: "pick", id: `memory-${j}` }),
             ` ${signed(part)} of the logit; c = ${signed(c)}, h = ${signed(h)}`,
           ),
@@ -640,8 +647,7 @@
         const room = size > 8 * Math.min(labels[s].length, 18) + 6;
         return make(
           "g",
-          {},
-          make("rect", { class: v < 0 ? "minus" : "plus", x, y: 2, width: size, height: 20 }, make("title", {}, `${labels[s]} ${signed(v)}`)),
+          make("rect", { class: v < 0 ? "minus" : "plus", x, y: 2, width: size, height: 20 }, make("title", `${labels[s]} ${signed(v)}`)),
           room ? make("text", { class: "in", x: x + size / 2, y: 16, "text-anchor": "middle" }, cut(labels[s], 18)) : null,
         );
       }),
@@ -666,7 +672,7 @@
       ["not good", "not bad"],
       ["good not bad", "bad not good"],
     ].filter((pair) => pair.every((text) => text.split(" ").every(knows)));
-    const shown = make("div", {}, "…");
+    const shown = make("div", "…");
     work("what if", both(reading, after), () => {
       const [p, q] = [reading, after].map((r) => probabilities(r.model, r.logits)[r.logits.length === 1 ? 1 : reading.k]);
       const difference = after.logits[reading.k] - reading.logits[reading.k];
@@ -679,13 +685,13 @@
             ["difference", signed(difference), ""],
           ],
         ),
-        make("h3", {}, "The changed text, word by word"),
+        make("h3", "The changed text, word by word"),
         make("div", { class: "words" }, wordButtons({ ...after, k: reading.k }, -1, null)),
         tokensBetween(reading, after),
       );
     });
     return [
-      make("p", {}, t < 0 ? "This text has no words that the model reads." : `The word is ${quote(words[t])}; choose another one above.`),
+      make("p", t < 0 ? "This text has no words that the model reads." : `The word is ${quote(words[t])}; choose another one above.`),
       make(
         "div",
         { class: "row" },
@@ -746,7 +752,7 @@
     const run = runNow(reading);
     const { grads, cache } = run;
     const [T, H, s, j] = [cache.i.T, cache.h.D, stepNow(reading, run), unitNow(run)];
-    if (!T) return [make("p", {}, "This text has no words that the model reads.")];
+    if (!T) return [make("p", "This text has no words that the model reads.")];
     const norms = (m) => Array.from({ length: T }, (_, t) => Math.sqrt(dot(row(m, t), row(m, t))));
     const [dh, dc, h_path, c_path] = [grads.dh, grads.dc, grads.dh_path, grads.dc_path].map(norms);
     const kept = new Array(T).fill(1); // the mean over units of ∏ f of the later steps
@@ -787,7 +793,7 @@
       T < 2
         ? null
         : [
-            make("h3", {}, "The two paths back from the next step, (0′)"),
+            make("h3", "The two paths back from the next step, (0′)"),
             chart(
               [
                 { name: "through c: dc f", values: c_path.slice(0, -1), line: 0 },
@@ -812,12 +818,16 @@
         ? null
         : make(
             "p",
-            {},
             `Of ‖∂logit/∂c‖ at the last step, ${fraction(dc[s] / dc[T - 1])} is left at this step${earlier >= 0 ? `, and of that at this step, ${fraction(dc[earlier] / dc[s])} is left 20 steps earlier, at ${quote(run.labels[earlier])}` : ""}.`,
           ),
       s < 0
         ? null
-        : make("div", { class: "row" }, button("Check ∂logit/∂c", check("c"), { id: "check-c" }), button("Check ∂logit/∂h", check("h"), { id: "check-h" })),
+        : make(
+            "div",
+            { class: "row" },
+            button("Check ∂logit/∂c", check("c"), { id: "check-c" }),
+            button("Check ∂logit/∂h", check("h"), { id: "check-h" }),
+          ),
       checked,
       sourceOf("backward", "The lines of the library that compute this"),
       notes(
@@ -834,7 +844,7 @@
   function drawUnits(reading) {
     const run = runNow(reading);
     const [T, H, s, j] = [run.cache.i.T, run.cache.h.D, stepNow(reading, run), unitNow(run)];
-    if (!T) return [make("p", {}, "This text has no words that the model reads.")];
+    if (!T) return [make("p", "This text has no words that the model reads.")];
     const show = Object.hasOwn(SCALES, state.show) ? state.show : "c";
     const [m, shift, [low, high]] = [run.cache[show], show === "c" || show === "h" ? 1 : 0, SCALES[show]];
     const value = (t, u) => m.a[(t + shift) * H + u];
@@ -855,8 +865,7 @@
     const spoken = (one) =>
       make(
         "li",
-        {},
-        one.words.map((word, n) => (n === one.at ? make("strong", {}, `${cut(word)} `) : `${cut(word)} `)),
+        one.words.map((word, n) => (n === one.at ? make("strong", `${cut(word)} `) : `${cut(word)} `)),
         signed(one.change),
       );
     const values = Array.from({ length: T }, (_, t) => value(t, j));
@@ -877,11 +886,9 @@
       ),
       make(
         "figure",
-        {},
         canvas,
         make(
           "figcaption",
-          {},
           `A row for each unit, a column for each step. The scale is fixed: ${signed(low)} is the colour of “−”, ${signed(high)} that of “+”; what is beyond has the colour of the end. The frames mark unit ${j} and the word of the state.`,
         ),
       ),
@@ -898,15 +905,14 @@
         ? null
         : make(
             "p",
-            {},
             `At ${quote(run.labels[s])}: ${show} of unit ${j} is ${signed(value(s, j))}${s > 0 ? `, it was ${signed(value(s - 1, j))} one step before` : ""}.`,
           ),
       context
         ? [
-            make("h3", {}, `Words that raise c of unit ${j} most, and the words read before them`),
-            make("ul", {}, context.raises.map(spoken)),
-            make("h3", {}, "Words that lower it most"),
-            make("ul", {}, context.lowers.map(spoken)),
+            make("h3", `Words that raise c of unit ${j} most, and the words read before them`),
+            make("ul", context.raises.map(spoken)),
+            make("h3", "Words that lower it most"),
+            make("ul", context.lowers.map(spoken)),
           ]
         : null,
       notes(
@@ -942,7 +948,7 @@
     const fired = filterFirings(reading.model, reading.caches, reading.dys).sort((a, b) => Math.abs(b.part) - Math.abs(a.part));
     const words = (steps) => steps.map((s) => reading.words[s - reading.offset] ?? "(padding)").join(" ");
     return [
-      make("p", {}, "Each filter of the first convolution looks at the same few words everywhere. Its part of the logit is Σ over places of y × ∂logit/∂y."),
+      make("p", "Each filter of the first convolution looks at the same few words everywhere. Its part of the logit is Σ over places of y × ∂logit/∂y."),
       table(
         ["filter", "strongest at", "y there", "part of the logit"],
         fired
@@ -978,8 +984,8 @@
   }
 
   function drawWords(reading) {
-    if (!reading.words.length) return [make("p", {}, "This text has no words that the model reads.")];
-    const shown = make("div", {}, make("p", { id: "progress" }, "Computing …"));
+    if (!reading.words.length) return [make("p", "This text has no words that the model reads.")];
+    const shown = make("div", make("p", { id: "progress" }, "Computing …"));
     const { offset, words } = reading;
     const done = (found) => {
       reading.found = found;
@@ -990,34 +996,35 @@
         make(
           "tr",
           { "aria-selected": String(t === wordNow(reading)) },
-          make("td", {}, pick(t)),
-          columns.map(({ values, largest }) => make("td", {}, shortSigned(values[t]), make("span", bar(values[t], largest)))),
+          make("td", pick(t)),
+          columns.map(({ values, largest }) => make("td", shortSigned(values[t]), make("span", bar(values[t], largest)))),
         ),
       );
       const strongest = used.map(
         ({ name }, n) => `${name}: ${quote(words[columns[n].values.reduce((best, v, t, all) => (Math.abs(v) > Math.abs(all[best]) ? t : best), 0)])}`,
       );
       shown.replaceChildren(
-        make("p", {}, `The strongest word by ${strongest.join("; by ")}.`),
+        make("p", `The strongest word by ${strongest.join("; by ")}.`),
         table(["word", ...used.map(({ name }) => name)], rows),
-        make("h3", {}, "Checks"),
+        make("h3", "Checks"),
         make(
           "ul",
-          {},
           used.map(({ name, meaning, values, sum }) =>
             make(
               "li",
-              {},
               `${name}: ${meaning}. Sum ${signed(total(values))}${sum === null ? "" : `; it must be ${signed(sum)}: ${Math.abs(total(values) - sum) < 0.01 * Math.max(1, Math.abs(sum)) ? "✓" : "✗, too coarse here"}`}.`,
             ),
           ),
         ),
-        make("h3", {}, "Rank correlation of each two"),
+        make("h3", "Rank correlation of each two"),
         table(
           ["", ...used.slice(1).map(({ name }) => name)],
           used
             .slice(0, -1)
-            .map(({ name }, a) => [name, ...used.slice(1).map((_, b) => (b < a ? "" : plain2(rankCorrelation(columns[a].values, columns[b + 1].values))))]),
+            .map(({ name }, a) => [
+              name,
+              ...used.slice(1).map((_, b) => (b < a ? "" : shortSigned(rankCorrelation(columns[a].values, columns[b + 1].values)))),
+            ]),
         ),
       );
     };
@@ -1030,7 +1037,7 @@
         (fraction) => (shown.firstChild.textContent = `Computing … ${Math.round(100 * fraction)} %`),
       );
     return [
-      make("p", {}, `How much of the logit of ${quote(labelOf(reading))}, ${signed(reading.logits[reading.k])}, each word accounts for, by four methods.`),
+      make("p", `How much of the logit of ${quote(labelOf(reading))}, ${signed(reading.logits[reading.k])}, each word accounts for, by four methods.`),
       shown,
       notes(
         "Where the methods agree, the word matters. Only leaving it out is an experiment; the others are estimates from slopes or from the memory.",
@@ -1038,7 +1045,6 @@
       ),
     ];
   }
-  const plain2 = (x) => (Number.isFinite(x) ? `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(2)}` : "–");
 
   function* all(generators) {
     const found = [];
@@ -1058,7 +1064,7 @@
     { id: "step", name: "Inside one step", question: "What happens in one unit while one word is read?", draw: drawStep, if: hasLSTM },
     { id: "memory", name: "Who wrote the memory", question: "Which words are in the memory at the end?", draw: drawMemory, if: hasLSTM },
     { id: "filters", name: "Filters", question: "Which filter fired where?", draw: drawFilters, if: hasFilters },
-    { id: "whatif", name: "What if", question: "What if the text were another one?", draw: drawWhatIf },
+    { id: "whatif", name: "What if", question: "How would the model read another text?", draw: drawWhatIf },
     { id: "backwards", name: "Backwards", question: "How much gradient is left at the early words?", draw: drawBackwards, if: hasLSTM },
     { id: "units", name: "What a unit follows", question: "What does a unit follow?", draw: drawUnits, if: hasLSTM },
     { id: "words", name: "Which word decided", question: "Which word decided, and do the methods agree?", draw: drawWords },
@@ -1083,7 +1089,10 @@
       { screen: "backwards", shift: 0 },
       "Learning needs the gradient to flow back. The lines show how much is left at each word; they fall towards the early ones.",
     ],
-    [{ screen: "backwards", shift: -2 }, "With the forget bias lowered by 2, the gates close, the memory fades, and the gradient of the early words vanishes."],
+    [
+      { screen: "backwards", shift: -2 },
+      "With the forget bias lowered by 2, the gates close, the memory fades, and the gradient of the early words vanishes.",
+    ],
     [{ screen: "units", shift: 0 }, "A row for each unit: some change at single words and stay. Choose one and read which words move it most."],
     [{ screen: "words" }, "Four methods say how much each word did. They do not always agree, so do not rely on one of them alone."],
     [{ screen: "words", reader: "untrained" }, "The same layers, untrained. Whatever looks as before in this table was not learned."],
@@ -1102,7 +1111,7 @@
     byId("tour-start").onclick = () => step(1);
     if (n < 1) return;
     byId("tour").replaceChildren(
-      make("p", {}, make("strong", {}, `${n} of ${steps.length}. `), steps[n - 1][1]),
+      make("p", make("strong", `${n} of ${steps.length}. `), steps[n - 1][1]),
       make(
         "div",
         { class: "row" },
@@ -1131,9 +1140,11 @@
     }
     const screen = screens().find(({ id }) => id === state.screen) ?? screens()[0];
     byId("screens").replaceChildren(
-      ...screens().map(({ id, name }) => button(name, () => set({ screen: id }, `to-${id}`), { id: `to-${id}`, "aria-current": String(id === screen.id) })),
+      ...screens().map(({ id, name }) =>
+        button(name, () => set({ screen: id }, `to-${id}`), { id: `to-${id}`, "aria-current": String(id === screen.id) }),
+      ),
     );
-    byId("screen").replaceChildren(make("h2", { id: "screen-title", tabindex: -1 }, screen.question), ...solid(screen.draw(reading)));
+    fill(byId("screen"), [make("h2", { id: "screen-title", tabindex: -1 }, screen.question), ...solid(screen.draw(reading))]);
   }
 
   function start() {

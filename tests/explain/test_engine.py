@@ -13,6 +13,8 @@ from v8 import ENGINE, MAXLEN, Engine, Reference, V, bodies, make_model, page_of
 
 from minilstm import Tokenizer
 from minilstm.data import load_builtin
+from minilstm.explain.page import page_model
+from minilstm.explain.trace import trace
 
 LIMIT = 1e-9
 TEXTS = [[], [3], [5, 5], [1, 2, 3, 4, 5, 6, 7, 8, 9], [11, 0, 4, 7, 1, 4, 10]]
@@ -98,7 +100,7 @@ BUGS = {
     "the gates f and g change places": ("g.a[k] = phi.forward(zx_t[2 * H + j] +", "g.a[k] = phi.forward(zx_t[H + j] +"),
     "σ for φ in the candidate": ("g.a[k] = phi.forward", "g.a[k] = sigma.forward"),
     "the cell before the step instead of after it": ("o.a[k] * phi.forward(c_t)", "o.a[k] * phi.forward(c.a[k])"),
-    "no bias in Dense": ("row(z, t).set(b);\n        addProduct(row(z, t), row(x, t)", "addProduct(row(z, t), row(x, t)"),
+    "no bias in Dense": ("row(z, t).set(b);\n        addProduct(row(z, t), row(x", "addProduct(row(z, t), row(x"),
     "the second LSTM does not read backwards": ("lstm_r.forward(flip(x)", "lstm_r.forward((x)"),
     "no path back through h": ("addProductTransposed(row(dh_path, t - 1), dz, U)", ""),
     "no path back through c": ("dc_path.a[k - H] = dc_t * f.a[k]", ""),
@@ -109,7 +111,7 @@ BUGS = {
     "windows of the same padding start too late": ("span - n) / 2)", "span - n) / 2 + 1)"),
     "the maximum sends its gradient to the last of ties": ("values.indexOf(Math.max", "values.lastIndexOf(Math.max"),
     "a mean over the whole window, also outside the text": ("total(values) / steps.length", "total(values) / w.size"),
-    "causal windows see what comes later": ('"causal") return span - 1', '"causal") return 0'),
+    "causal windows see what comes later": ('=== "causal") return span - 1', '=== "causal") return 0'),
     "leave one out leaves out the next word": ("ids.toSpliced(t, 1)", "ids.toSpliced(t + 1, 1)"),
     "the memory account forgets the forget gate": ("A *= f.a[at];", ""),
     "weights are twice as large": ("exponent - 15", "exponent - 14"),
@@ -248,3 +250,17 @@ def test_filters_report_the_words_that_they_saw():
         assert firing["t"] == column.argmax()
         assert firing["steps"] == [j for j in (firing["t"] - 2, firing["t"]) if j >= 0]  # dilation 2, causal
         assert firing["part"] == pytest.approx(column @ slope, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", list(bodies())[:5])
+def test_the_page_shows_what_the_trace_of_its_model_holds(name):
+    model, ids = make_model(name), TEXTS[3]
+    t = trace(page_model(model), " ".join(f"w{n}" for n in ids))
+    study = engine_of(name).study(ids, 0)
+    pairs = [(t["dx"], study["dx"]), (t["logit"].ravel(), np.ravel(study["prefixes"]))]
+    pairs += [(t[method], study[method]["values"]) for method in ("leave_one_out", "gradient_x_input")]
+    pairs += [(t["integrated_gradients"], study["integrated_gradients"]["values"])]
+    if study["memory"]:
+        pairs += [(t["memory"], study["memory"]["values"])]
+    for wanted, got in pairs:
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=LIMIT * np.abs(wanted).max())

@@ -12,7 +12,8 @@ import pytest
 from test_engine import LIMIT, TEXTS, expected, worst
 from v8 import STUDY, as_array, bodies, make_model
 
-from minilstm.explain.page import write_page
+from minilstm.explain.page import page_model, write_page
+from minilstm.explain.trace import trace
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -147,9 +148,6 @@ def test_words_that_the_model_does_not_know_are_struck_through(page_for):
 
 
 def test_the_page_shows_the_numbers_of_the_trace(page_for):
-    from minilstm.explain.page import page_model
-    from minilstm.explain.trace import trace
-
     model = make_model("lstm")
     t = trace(page_model(model), TEXT)
     page = page_for(model).open(t=2, unit=1, screen="step")
@@ -270,3 +268,77 @@ def test_a_second_model_can_be_compared(page_for):
     page.open(reader="other")
     assert page.text("answer") != first
     assert "forward" in page.text("screen")
+
+
+def lower_the_forget_bias(model):
+    b = model.layers[1].params["b"]
+    b[len(b) // 4 : len(b) // 2] -= 2
+
+
+def turn_a_unit_round(model):
+    """Flip the sign of unit 0: the unit does the same, and the prediction gets the opposite of it."""
+    model.layers[2].params["W"][0] *= -1
+
+
+@pytest.mark.parametrize("change", [lower_the_forget_bias, turn_a_unit_round])
+def test_what_one_reads_in_the_page_of_a_changed_model_is_true_of_that_model(page_for, change):
+    model, text = make_model("lstm"), "w2 w7 w1 " * 3
+    model.metadata["maxlen"] = 30
+    model.layers[1].params["b"][3:6] += 1.5
+    text = text + "w3 w4 w5 w6 w8 w9 w10 w11 w2 w3 w7 w4 w1 w5"
+    change(model)
+    t = trace(page_model(model), text)
+    page = page_for(model, texts=(text,))
+
+    page.open(screen="words")
+    words = text.split()
+    decided = words[np.abs(t["leave_one_out"]).argmax()]
+    assert f"by leave one out: “{decided}”" in page.text("screen")
+
+    page.open(screen="backwards")
+    norms = np.linalg.norm(t["lstm.dc"], axis=1)
+    left, unit = re.search(r"this step, ([\d.]+(?:e−\d+)?)( ?%) is left 20 steps earlier", page.text("screen")).groups()
+    assert unit == " %"
+    assert float(left.replace("−", "-")) == pytest.approx(100 * norms[-21] / norms[-1], rel=0.06)
+
+    at = len(words) - 4
+    for unit in range(3):
+        page.open(screen="step", t=at, unit=unit)
+        kept, written = re.search(r"= (\S+) kept (\S+) written", page.text("screen")).groups()
+        assert float(kept.replace("−", "-")) == pytest.approx(
+            t["lstm.f"][at, unit] * t["lstm.c"][at - 1, unit], abs=6e-4
+        )
+        assert float(written.replace("−", "-")) == pytest.approx(
+            t["lstm.i"][at, unit] * t["lstm.g"][at, unit], abs=6e-4
+        )
+
+
+def test_a_bidirectional_model_shows_first_the_lstm_that_reads_forwards(page_for):
+    page = page_for(make_model("bidirectional")).open(screen="step")
+    chosen = page.run("const run = document.getElementById('run'); return run.options[run.selectedIndex].textContent")
+    assert chosen == "bidirectional, forward"
+    assert "bidirectional, forward reads “w9”, its step 6 of 6" in page.text("screen")
+
+
+def test_typing_and_dragging_are_not_interrupted_by_what_they_change(page_for):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.by import By
+
+    page = page_for(make_model("lstm")).open()
+    page.run("const text = document.getElementById('text'); text.focus(); text.setSelectionRange(0, 0)")
+    for sign in "w7 w8 ":
+        page.press(sign)
+        time.sleep(0.2)  # longer than the page waits for more signs
+    assert page.run("return document.getElementById('text').value") == f"w7 w8 {TEXT}"
+    assert "of 8" in page.text("answer")
+
+    slider = page.browser.find_element(By.ID, "position")
+    place = page.run("return arguments[0].getBoundingClientRect().width", slider) / 2
+    page.run("window.seen = []; arguments[0].addEventListener('input', () => seen.push(arguments[0].value))", slider)
+    drag = ActionChains(page.browser, duration=50)
+    drag.move_to_element_with_offset(slider, int(place) - 8, 0).click_and_hold()
+    for _ in range(3):
+        drag.move_by_offset(-int(place / 2.5), 0)
+    drag.release().perform()
+    assert page.run("return seen") == ["6", "4", "3"]
+    assert "After word 4 of 8" in page.text("answer")
