@@ -145,5 +145,5 @@ LOSSES: dict[str, Callable[[], Loss]] = {
 
 
 def get_loss(loss: str | Loss) -> Loss:
-    """Find a loss by its Keras name; a Loss object passes through. For errors see ``by_name``."""
+    """Find a loss by its Keras name; a Loss passes through. A ValueError lists the names that exist."""
     return by_name("loss", loss, LOSSES, Loss)

@@ -143,5 +143,5 @@ OPTIMIZERS: dict[str, Callable[[], Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop
 
 
 def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
-    """Find an optimiser by its Keras name, with default settings; an Optimizer passes through. Errors: ``by_name``."""
+    """Find an optimiser by its Keras name, with default settings; an Optimizer passes through."""
     return by_name("optimizer", optimizer, OPTIMIZERS, Optimizer)

@@ -106,7 +106,7 @@ def test_where_nothing_was_compared_nothing_is_right():
 
 
 def test_what_is_no_layer_is_refused():
-    with pytest.raises(TypeError, match="must be a (Layer|ndarray), got"):
+    with pytest.raises(TypeError, match=r"must be a (Layer|ndarray), got"):
         check_layer(Scale, X)
 
 
