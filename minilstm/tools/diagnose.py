@@ -205,6 +205,12 @@ def classes(case: Case) -> Iterator[Finding]:
             seen = f"The {len(label)} labels for {part} change only {changes} time(s) from one row to the next. "
             seen += "validation_split would cut off one class, and shuffle=False learn one class after the other."
             yield Finding("sorted labels", seen)
+        reached = max(case.model.history.history.get("val_accuracy", []), default=1.0) if case.model.history else 1.0
+        if part == "validation" and len(kinds) > 1 and reached <= most:
+            seen = (
+                f"The accuracy on held-out texts never exceeded {reached:.1%}; the most frequent label has {most:.1%}."
+            )
+            yield Finding("nothing learned", seen)
         if most > 0.8:
             seen = f"{most:.1%} of the {len(label)} labels for {part} are {kinds[counts.argmax()]:g}, so predicting it "
             name = "one class only" if len(kinds) == 1 else "classes out of balance"
