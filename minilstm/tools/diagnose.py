@@ -205,12 +205,6 @@ def classes(case: Case) -> Iterator[Finding]:
             seen = f"The {len(label)} labels for {part} change only {changes} time(s) from one row to the next. "
             seen += "validation_split would cut off one class, and shuffle=False learn one class after the other."
             yield Finding("sorted labels", seen)
-        reached = max(case.model.history.history.get("val_accuracy", []), default=1.0) if case.model.history else 1.0
-        if part == "validation" and len(kinds) > 1 and reached <= most:
-            seen = (
-                f"The accuracy on held-out texts never exceeded {reached:.1%}; the most frequent label has {most:.1%}."
-            )
-            yield Finding("nothing learned", seen)
         if most > 0.8:
             seen = f"{most:.1%} of the {len(label)} labels for {part} are {kinds[counts.argmax()]:g}, so predicting it "
             name = "one class only" if len(kinds) == 1 else "classes out of balance"
@@ -379,8 +373,18 @@ def learning_rate(case: Case) -> Iterator[Finding]:
         yield Finding(name, seen + f"{losses[-1]:.4f}, at most {losses.max():.4f}; {rate * k:g} does better.")
 
 
+def nothing_learned(case: Case) -> Iterator[Finding]:
+    """A trained model that never was right more often than the most frequent label has not learned from the texts."""
+    reached = max(case.model.history.history.get("val_accuracy", []), default=1.0) if case.model.history else 1.0
+    y = case.parts["validation"][1] if "validation" in case.parts else np.ones((1, 1))  # (N, K)
+    most = float(max(y.mean(axis=0).max(), 1 - y.mean() if y.shape[1] == 1 else 0))
+    if reached <= most < 1:
+        seen = f"Validation accuracy never exceeded {reached:.1%}; the most frequent label alone has {most:.1%}."
+        yield Finding("nothing learned", seen)
+
+
 CHECKS = (
     classes, reach, padding_at_the_end, vocabulary, contradictions, not_finite, sigmoid_activation, gates, dead_relus,
-    constant_output, gradients, one_batch, learning_rate,
+    constant_output, gradients, one_batch, learning_rate, nothing_learned,
 )  # fmt: skip
 """The checks in their order, after :func:`output_and_loss` and :func:`token_ids`: causes before consequences."""
