@@ -27,7 +27,7 @@ from minilstm import (
 from minilstm.arrays import Array
 from minilstm.layers.base import Layer
 from minilstm.tools.architectures import NAMES, make_body
-from minilstm.tools.interop import to_keras, to_torch
+from minilstm.keras.interop import to_keras, to_torch
 
 
 class Size(NamedTuple):

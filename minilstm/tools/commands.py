@@ -35,8 +35,9 @@ from minilstm.data import download_imdb, load_builtin, load_imdb
 from minilstm.data.labels import hold_out, shorten
 from minilstm.data.own import FORMATS, load_own
 from minilstm.data.records import Row, choose_labels, class_numbers, write_answers
-from minilstm.data.text import Tokenizer, pad_sequences
+from minilstm.data.text import Tokenizer
 from minilstm.fast import textbook
+from minilstm.keras.sequences import pad_sequences
 from minilstm.model import Sequential
 from minilstm.runs import saving
 from minilstm.runs.callbacks import Callback, EarlyStopping, OneCycle, say

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from minilstm.arrays import Array, Arrays, Lengths
-from minilstm.data.convert import as_sequence
 from minilstm.data.inputs import Samples, check_compiled, split_off, take, take_validation
 from minilstm.fast import choose_plan
 from minilstm.layers import LSTM, Bidirectional, Embedding
@@ -23,6 +22,7 @@ from minilstm.layers.base import Layer, padding_mask
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam, Optimizer
+from minilstm.tools.convert import as_sequence
 from minilstm.tools.findings import Diagnosis, Finding
 from minilstm.training import backward, forward
 
