@@ -16,7 +16,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minilstm.arrays import Array
-from minilstm.data.text import TEXT_END, WORD_END
+from minilstm.data.cutting import WORD_END
+from minilstm.data.text import TEXT_END
 from minilstm.fast import kernels
 
 EXAMPLES = """\

@@ -28,8 +28,9 @@ finds mistakes.
 from minilstm.tools import startup as startup  # isort: split
 
 from minilstm import losses, optimizers
-from minilstm.data.text import Tokenizer, pad_sequences
+from minilstm.data.text import Tokenizer
 from minilstm.fast import textbook, use_numba
+from minilstm.keras.sequences import pad_sequences
 from minilstm.layers import (
     LSTM,
     Activation,

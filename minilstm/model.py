@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from minilstm import training
 from minilstm.arrays import Array, Arrays, Lengths, Rng, Shape
-from minilstm.data.convert import check_weights
 from minilstm.data.text import Tokenizer
 from minilstm.layers import Embedding
 from minilstm.layers.base import Layer
@@ -19,6 +18,7 @@ from minilstm.losses import Loss, get_loss
 from minilstm.optimizers import Optimizer, get_optimizer
 from minilstm.runs.callbacks import History
 from minilstm.tools import report
+from minilstm.tools.convert import check_weights
 from minilstm.tools.validate import check_dtype, check_layers, check_metrics, check_new_layer, make_rng
 
 

@@ -243,17 +243,54 @@ def test_what_is_odd_about_the_data_is_noted_on_stderr(tmp_path, capsys):
     assert "minilstm train: 2 of 2 held-out texts are also in the training part" in err
 
 
-def test_texts_without_spaces_or_known_words_are_noted(tmp_path, capsys):
-    rows = [f"很好看{n},pos\n不好看{n},neg" for n in range(9)]
+def test_texts_without_spaces_are_cut_and_their_order_is_learned(tmp_path, capsys):
+    rows = [f"{n}电影很好看,pos\n{n}电影不好看,neg" for n in range(40)]
+    (tmp_path / "r.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    out = tmp_path / "m.safetensors"
+    rate = ["--learning-rate", "0.01", "--vocab-size", "60", *SMALL]
+    assert cli.main(["train", str(tmp_path / "r.csv"), "--out", str(out), *rate]) == 0
+    printed = capsys.readouterr()
+    assert "tokens: pairs of characters where a script puts no spaces between words" in printed.out
+    assert "accuracy 1.0000 on the texts held out" in printed.out
+    assert printed.err == ""
+    assert Sequential.load(out).tokenizer.level == "script"
+
+
+def test_texts_of_unknown_or_single_tokens_are_noted(tmp_path, capsys):
+    rows = [f"w{n},pos\nx{n},neg" for n in range(9)]
     (tmp_path / "r.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
     out = tmp_path / "m.safetensors"
     assert cli.main(["train", str(tmp_path / "r.csv"), "--out", str(out), "--epochs", "1", *SMALL]) == 0
     err = capsys.readouterr().err
-    assert "most texts to train on contain at most one known word; words are separated by spaces" in err
+    assert "minilstm train: most texts to train on are a single token" in err
     assert "2 of 2 held-out texts contain no known words, so the model sees them as empty" in err
-    (tmp_path / "r.csv").write_text("text,label\n,pos\n很好看0 很好看1 很好看2,pos\n", encoding="utf-8")
+    (tmp_path / "r.csv").write_text("text,label\n,pos\nw0 w1 w2 y y y y,pos\n", encoding="utf-8")
     assert cli.main(["evaluate", str(out), str(tmp_path / "r.csv")]) == 0
-    assert "minilstm evaluate: 1 of 2 texts contain no known words" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "minilstm evaluate: 1 of 2 texts contain no known words" in err
+    assert "% of the tokens of the texts are unknown; try a larger --vocab-size" in err
+
+
+def test_a_training_that_learned_nothing_says_so_with_remedies(tmp_path, capsys):
+    rows = [f"w{n},{'pos' if n % 2 else 'neg'}" for n in range(40)]
+    (tmp_path / "r.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    out = tmp_path / "m.safetensors"
+    assert cli.main(["train", str(tmp_path / "r.csv"), "--out", str(out), "--epochs", "1", *SMALL]) == 0
+    err = capsys.readouterr().err
+    assert "nothing was learned: validation accuracy 0.5000 is not above 0.5000, that of the most frequent label" in err
+
+
+def test_with_balanced_class_weights_a_rare_label_is_learned(tmp_path, capsys):
+    rows = [f"fine film {n % 7},pos" for n in range(90)] + [f"awful film {n % 7},neg" for n in range(10)]
+    (tmp_path / "r.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    recalls = []
+    for options in ([], ["--class-weights", "balanced"]):
+        train = ["train", str(tmp_path / "r.csv"), "--out", str(tmp_path / "m.safetensors"), "--epochs", "3"]
+        assert cli.main([*train, "--learning-rate", "0.01", "--vocab-size", "60", *SMALL, *options]) == 0
+        capsys.readouterr()
+        assert cli.main(["evaluate", str(tmp_path / "m.safetensors"), str(tmp_path / "r.csv"), "--json"]) == 0
+        recalls.append(json.loads(capsys.readouterr().out)["recall"])
+    assert recalls == [[0.0, 1.0], [1.0, 1.0]]
 
 
 def test_many_labels_are_shortened_and_those_in_numbers_come_by_value(tmp_path, capsys):
@@ -379,7 +416,7 @@ def test_options_that_make_no_sense_are_wrong_usage(wrong, model, tmp_path, monk
 # evaluate
 
 
-def test_evaluate_gives_accuracy_loss_recall_and_what_was_taken_for_what(model, tmp_path, capsys):
+def test_evaluate_gives_accuracy_loss_precision_recall_and_what_was_taken_for_what(model, tmp_path, capsys):
     data = tmp_path / "more.jsonl"
     rows = [("invoice", "billing"), ("refund", "billing"), ("refund", "post"), ("parcel", "post")]
     data.write_text("\n".join(json.dumps({"text": f"see the {x}", "label": y}) for x, y in rows))
@@ -387,7 +424,7 @@ def test_evaluate_gives_accuracy_loss_recall_and_what_was_taken_for_what(model, 
     result = json.loads(capsys.readouterr().out)
     assert result["labels"] == ["billing", "post", "écran"]
     assert result["confusion"] == [[2, 0, 0], [1, 1, 0], [0, 0, 0]]
-    assert result["recall"] == [1.0, 0.5, None]
+    assert (result["precision"], result["recall"]) == ([2 / 3, 1.0, None], [1.0, 0.5, None])
     loaded = Sequential.load(model)
     loaded.compile(loss="categorical_crossentropy", metrics=["accuracy"])
     x = loaded.tokenizer.texts_to_sequences([f"see the {x}" for x, _ in rows])
@@ -399,9 +436,9 @@ def test_evaluate_gives_accuracy_loss_recall_and_what_was_taken_for_what(model, 
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"accuracy 0.7500, loss {loss:.4f} on 4 texts"
     assert [line.split() for line in lines[3:]] == [
-        ["billing", "2", "1.0000", "2", "0", "0"],
-        ["post", "2", "0.5000", "1", "1", "0"],
-        ["écran", "0", "-", "0", "0", "0"],
+        ["billing", "2", "0.6667", "1.0000", "2", "0", "0"],
+        ["post", "2", "1.0000", "0.5000", "1", "1", "0"],
+        ["écran", "0", "-", "-", "0", "0", "0"],
     ]
 
 
@@ -410,9 +447,9 @@ def test_the_columns_of_the_table_are_aligned_also_where_labels_have_wide_charac
     (tmp_path / "data.csv").write_text("text,label\none,好评\ntwo,ｂａｄ\n", encoding="utf-8")
     assert cli.main(["evaluate", str(tmp_path / "m.safetensors"), str(tmp_path / "data.csv")]) == 0
     head, good, bad = capsys.readouterr().out.splitlines()[2:]
-    assert head == "true label  texts  recall  predicted 好评  predicted ｂａｄ"
-    assert good == "好评        1      0.0000  0               1"
-    assert bad == "ｂａｄ      1      1.0000  0               1"
+    assert head == "true label  texts  precision  recall  predicted 好评  predicted ｂａｄ"
+    assert good == "好评        1      -          0.0000  0               1"
+    assert bad == "ｂａｄ      1      0.5000     1.0000  0               1"
 
 
 def test_a_label_that_the_model_does_not_know_is_refused_with_its_line(model, tmp_path, capsys):

@@ -19,7 +19,8 @@ from minilstm.data import load_builtin
 ROOT = Path(__file__).parents[1]
 DEMOS, EXPERIMENTS = ROOT / "demos", ROOT / "experiments"
 ARCHITECTURES = ["lstm.py", "cnn.py", "deep_lstm.py", "bidirectional.py", "cnn_lstm.py"]
-ALL_DEMOS = [f"demos/{name}" for name in (*ARCHITECTURES, "tutorial.py", "order_matters.py", "look.py")]
+DEMO_NAMES = (*ARCHITECTURES, "tutorial.py", "order_matters.py", "look.py", "languages.py")
+ALL_DEMOS = [f"demos/{name}" for name in DEMO_NAMES]
 ALL_EXPERIMENTS = [f"experiments/{name}" for name in ("compare.py", "full.py", "best.py", "what_we_found.py")]
 
 pytest.importorskip("sklearn", reason="the demos' baseline needs scikit-learn: pip install -e '.[demos]'")
@@ -128,6 +129,24 @@ def test_a_demo_ends_quietly_when_the_reader_of_its_output_stops():
     assert result.stdout == "18 training reviews of the built-in corpus (not IMDB)\n"
     assert "Traceback" not in result.stderr
     assert "BrokenPipe" not in result.stderr
+
+
+def test_the_languages_demo_shows_that_chinese_is_learned_from_characters_but_not_from_words(call, tmp_path):
+    texts, y = load_builtin(400)
+    signs = {word: chr(0x4E00 + n) for n, word in enumerate(sorted({word for text in texts for word in text.split()}))}
+    rows = [f"{''.join(map(signs.get, text.split()))},{label}" for text, label in zip(texts, y, strict=True)]
+    (tmp_path / "texts.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    plot = tmp_path / "plot.png"
+    arguments = ["--levels", "word", "char", "auto", "--epochs", "1", "--out", str(plot)]
+    result = call("demos/languages.py", str(tmp_path / "texts.csv"), *arguments)
+    assert result.returncode == 0, result.stderr
+    rows = {
+        line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line.startswith(("word", "char"))
+    }
+    assert rows["word"][2] == "100.0%", "every sentence is an unknown word"
+    assert rows["char"][2] == "0.0%"
+    assert "auto: pairs of characters where a script puts no spaces between words" in result.stdout
+    assert plot.read_bytes().startswith(b"\x89PNG")
 
 
 def test_help_does_not_promise_more_than_a_short_run_gives(call):

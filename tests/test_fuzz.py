@@ -58,9 +58,9 @@ from minilstm.data.own import load_own
 from minilstm.fast.plan import choose
 from minilstm.fast.twin import Twin
 from minilstm.gradcheck import check_layer, check_loss
+from minilstm.keras.interop import from_keras, from_torch, to_torch
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from minilstm.tools import cli
-from minilstm.tools.interop import from_keras, from_torch, to_torch
 
 pytestmark = pytest.mark.slow
 

@@ -14,11 +14,11 @@ from minilstm import LSTM, Sequential, use_numba
 from minilstm.activations import get_activation
 from minilstm.fast import choose_plan
 from minilstm.fast.plan import choose
+from minilstm.keras.interop import from_keras, from_torch, to_keras, to_torch
 from minilstm.layers import lstm
 from minilstm.layers.base import padding_mask
 from minilstm.losses import BinaryCrossentropy
 from minilstm.optimizers import RMSprop
-from minilstm.tools.interop import from_keras, from_torch, to_keras, to_torch
 from minilstm.tools.report import wrong_place
 from minilstm.training import Shard, forward, train_step
 

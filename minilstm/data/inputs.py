@@ -10,10 +10,10 @@ import numpy as np
 
 from minilstm.arrays import Array, Lengths, Shape
 from minilstm.data.batching import pad_batch
-from minilstm.data.convert import as_array, as_finite, as_sequence
 from minilstm.layers import Embedding
 from minilstm.layers.base import Layer
 from minilstm.losses import CategoricalCrossentropy, Loss
+from minilstm.tools.convert import as_array, as_finite, as_sequence
 from minilstm.tools.validate import check_number, check_tokens
 
 

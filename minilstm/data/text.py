@@ -1,29 +1,28 @@
-"""From texts to arrays of integers: split into words, number the words, pad to one length.
+"""From texts to lists of integers: split into words, and number the words.
 
     tokenizer = Tokenizer(num_words=10_000)
     tokenizer.fit_on_texts(X_train)
-    x_train = pad_sequences(tokenizer.texts_to_sequences(X_train), maxlen=200)  # (N, 200) int32
+    x_train = tokenizer.texts_to_sequences(X_train)
 
-Names, defaults and results are those of Keras 2: ``Tokenizer`` and ``pad_sequences`` of ``keras.preprocessing``.
+Names, defaults and results are those of Keras 2. Only ``level`` is new, for texts in any language: its rules are in
+:mod:`minilstm.data.cutting`.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from minilstm import fast
 from minilstm.arrays import Array
-from minilstm.data.convert import as_array, as_sequence
-from minilstm.tools.validate import check_choice, check_positive
+from minilstm.data.cutting import UTF8, WORD_END, choose_level, cut
+from minilstm.tools.validate import check_choice
 
-UTF8 = ("utf-8", "surrogatepass")  # takes any str, even one with half a surrogate pair
-WORD_END, TEXT_END = b"\xff", b"\xfe"  # no character has these bytes in UTF-8
+TEXT_END = b"\xfe"  # like WORD_END, a byte that no character has in UTF-8
 CHUNK = 8_000_000  # bytes of text that are split into words at a time, so that memory never holds all the words
 SMALL = 1 << 16  # bytes of text that plain Python splits in 2 ms or less: not worth compiling or loading a kernel
 
@@ -61,6 +60,10 @@ class Tokenizer:
         split: the separator between two words.
         oov_token: a word that represents all unknown words ("out of vocabulary") and has id 1. With None,
             unknown words are left out.
+        level: what a "word" is. "word" has Keras's rules, as above. For "char", "pair" and "script", which ignore
+            ``filters`` and ``split``, see :mod:`minilstm.data.cutting`. "auto" chooses "pair" or "script" once, from
+            the first texts it is fitted on; ``level`` is then what was chosen.
+        char_level: Keras's name for ``level="char"``.
 
     Attributes:
         word_index: the id of each word, from 1 in order of decreasing frequency; among ties, the first seen comes
@@ -69,9 +72,10 @@ class Tokenizer:
         word_counts: how often each word was seen.
         word_docs: in how many texts each word was seen.
         document_count: how many texts were seen.
+        reason: what "auto" chose and why, in words; it is not saved with a model.
 
     Raises:
-        ValueError: ``num_words`` is less than 2, or ``split`` is empty.
+        ValueError: ``num_words`` is less than 2, ``split`` is empty, or ``level`` is none of the above.
         TypeError: ``num_words`` is not an integer; ``filters``, ``split`` or ``oov_token`` is not a str.
     """
 
@@ -82,6 +86,8 @@ class Tokenizer:
         lower: bool = True,
         split: str = " ",
         oov_token: str | None = None,
+        level: str = "word",
+        char_level: bool = False,
     ) -> None:
         if num_words is not None and not isinstance(num_words, (int, np.integer)):
             raise TypeError(f"num_words must be an integer or None, got {num_words!r}")
@@ -92,11 +98,16 @@ class Tokenizer:
                 raise TypeError(f"{name} must be a str, got {value!r:.60}")
         if not split:
             raise ValueError(f"split must be at least one character, got {split!r}")
+        check_choice("level", level, "word", "char", "pair", "script", "auto")
+        if char_level and level not in ("word", "char"):
+            raise ValueError(f"char_level=True is level='char', but level is {level!r}: give one of them")
         self.num_words = num_words
         self.filters = filters
         self.lower = lower
         self.split = split
         self.oov_token = oov_token
+        self.level, self.char_level = ("char" if char_level else level), bool(char_level)
+        self.reason = ""
         self.word_index: dict[str, int] = {}
         self.index_word: dict[int, str] = {}
         self.word_counts: Counter[str] = Counter()
@@ -113,6 +124,9 @@ class Tokenizer:
         counts: Counter[str] = Counter()
         docs: Counter[str] = Counter()
         seen = 0
+        if self.level == "auto":
+            texts = list(_checked(texts))
+            self.level, self.reason = choose_level(texts, self.lower)
         for words, in_texts, places, ends in self._numbered(texts):
             counts.update(dict(zip(words, np.bincount(places, minlength=len(words)).tolist(), strict=True)))
             docs.update(dict(zip(words, in_texts.tolist(), strict=True)))
@@ -210,31 +224,18 @@ class Tokenizer:
 
     def _encoded(self, texts: Iterable[str]) -> Iterator[bytearray]:
         """Yield the texts in chunks as ``number_words`` takes them."""
-        if isinstance(texts, str):
-            raise TypeError("texts must be a list of texts, got one str: put it in a list, [text]")
-        if isinstance(texts, Mapping):
-            raise TypeError(f"texts must be a list of texts, got a {type(texts).__name__}: pass list(texts.values())")
-        if hasattr(texts, "columns"):
-            columns = ", ".join(map(repr, list(texts.columns)[:9]))
-            remedy = f"pass one column of it, such as table['text']; its columns are {columns}"
-            raise TypeError(f"texts must be a list of texts, got a table ({type(texts).__name__}): {remedy:.300}")
-        try:
-            numbered = enumerate(texts)
-        except TypeError as error:
-            raise TypeError(f"texts must be a list of texts, got a {type(texts).__name__}") from error
         blanks = str.maketrans(dict.fromkeys(self.filters, self.split))
         signs, table = {*map(chr, blanks), self.split}, None
         if signs <= {*map(chr, range(128))}:  # as nearly always: exchanging bytes is faster than exchanging characters
             table = bytes(WORD_END[0] if chr(code) in signs else code for code in range(256))
         split, chunk = self.split.encode(*UTF8), bytearray()
-        for n, text in numbered:
-            if not isinstance(text, str):
-                missing = text is None or str(text) in ("nan", "<NA>", "NaT")
-                remedy = "a missing value; leave it out or put '' in its place" if missing else "pass a list of texts"
-                raise TypeError(f"texts[{n}] must be a str, got {type(text).__name__}, {text!r:.40}: {remedy}")
-            cased = text.lower() if self.lower else text
-            blanked = cased if table else cased.translate(blanks)
-            chunk += blanked.encode(*UTF8).translate(table).replace(split, WORD_END) + TEXT_END
+        for text in _checked(texts):
+            if self.level != "word":
+                chunk += cut(text, self.level, self.lower) + TEXT_END
+            else:
+                cased = text.lower() if self.lower else text
+                blanked = cased if table else cased.translate(blanks)
+                chunk += blanked.encode(*UTF8).translate(table).replace(split, WORD_END) + TEXT_END
             if len(chunk) >= CHUNK:
                 yield chunk
                 chunk = bytearray()
@@ -245,62 +246,23 @@ class Tokenizer:
             raise ValueError("this Tokenizer knows no words yet: call fit_on_texts(texts) first")
 
 
-def pad_sequences(
-    sequences: Sequence[Sequence[float]],
-    maxlen: int | None = None,
-    dtype: DTypeLike = "int32",
-    padding: str = "pre",
-    truncating: str = "pre",
-    value: float = 0,
-) -> NDArray[Any]:
-    """Put each of N sequences in a row of an array (N, maxlen) of ``dtype``, truncated or padded with ``value``.
-
-    ``maxlen=None`` takes the length of the longest. ``padding="pre"`` pads before the sequence, so that an LSTM ends
-    on a word, "post" after it. ``truncating="pre"`` removes the start of a long sequence, "post" its end.
-
-    Raises:
-        ValueError: ``maxlen`` is less than 1, ``padding`` or ``truncating`` is neither "pre" nor "post", or a number
-            does not fit ``dtype``.
-        TypeError: a sequence is text or a single number.
-    """
-    check_choice("padding", padding, "pre", "post")
-    check_choice("truncating", truncating, "pre", "post")
-    if maxlen is not None:
-        check_positive("pad_sequences", maxlen=maxlen)
-    if not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"value must be a number, got {value!r:.40}")
-    rows = [_numbers(n, sequence) for n, sequence in enumerate(as_sequence("sequences", sequences))]
-    length = max(map(len, rows), default=0) if maxlen is None else maxlen
+def _checked(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the texts, or raise a TypeError that names what is not a text."""
+    if isinstance(texts, str):
+        raise TypeError("texts must be a list of texts, got one str: put it in a list, [text]")
+    if isinstance(texts, Mapping):
+        raise TypeError(f"texts must be a list of texts, got a {type(texts).__name__}: pass list(texts.values())")
+    if hasattr(texts, "columns"):
+        columns = ", ".join(map(repr, list(texts.columns)[:9]))
+        remedy = f"pass one column of it, such as table['text']; its columns are {columns}"
+        raise TypeError(f"texts must be a list of texts, got a table ({type(texts).__name__}): {remedy:.300}")
     try:
-        info = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else np.finfo(dtype)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"dtype is {dtype!r:.40}, expected an integer or floating-point type") from error
-    integer = info if isinstance(info, np.iinfo) else None
-    if integer and (not integer.min <= value <= integer.max or value != int(value)):
-        raise ValueError(f"value={value!r} is not a number of {integer.dtype}: give a dtype")
-    padded = np.full((len(rows), length), value, dtype)  # (N, maxlen)
-    for row, sequence in zip(padded, rows, strict=True):
-        kept = sequence[-length:] if truncating == "pre" else sequence[:length]
-        if integer and kept.size and not (integer.min <= kept.min() <= kept.max() <= integer.max):
-            span = f"{kept.min()} to {kept.max()}"
-            raise ValueError(f"sequences range from {span}, too far for {integer.dtype}: give a dtype")
-        if integer and (kept != np.floor(kept)).any():
-            raise ValueError(f"sequences hold fractions, which {integer.dtype} would truncate: give dtype='float32'")
-        if padding == "pre":
-            row[length - len(kept) :] = kept
-        else:
-            row[: len(kept)] = kept
-    return padded
-
-
-def _numbers(n: int, sequence: Any) -> Array:
-    """Convert sequence number n to an array, or raise an error naming it."""
-    if isinstance(sequence, (str, Mapping, Set)) or not hasattr(sequence, "__len__"):
-        remedy = "pass a list of lists of ids, as Tokenizer.texts_to_sequences returns"
-        raise TypeError(f"sequences[{n}] must be a list of numbers, got {sequence!r:.40}: {remedy}")
-    row = as_array(f"sequences[{n}]", sequence)
-    if row.ndim != 1:
-        raise ValueError(f"sequences[{n}] has shape {row.shape}, expected a list of numbers")
-    if row.size and row.dtype.kind not in "fiub":
-        raise TypeError(f"sequences must hold numbers, got {row.dtype}: see Tokenizer.texts_to_sequences")
-    return row
+        numbered = enumerate(texts)
+    except TypeError as error:
+        raise TypeError(f"texts must be a list of texts, got a {type(texts).__name__}") from error
+    for n, text in numbered:
+        if not isinstance(text, str):
+            missing = text is None or str(text) in ("nan", "<NA>", "NaT")
+            remedy = "a missing value; leave it out or put '' in its place" if missing else "pass a list of texts"
+            raise TypeError(f"texts[{n}] must be a str, got {type(text).__name__}, {text!r:.40}: {remedy}")
+        yield text

@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from minilstm.data.builtin import load_builtin
-from minilstm.data.convert import as_sequence
 from minilstm.data.files import replace_file
 from minilstm.data.text import Tokenizer
 from minilstm.explain.contexts import contexts
@@ -34,6 +33,7 @@ from minilstm.explain.reader import Reader, check
 from minilstm.layers import lstm
 from minilstm.model import Sequential
 from minilstm.runs import saving
+from minilstm.tools.convert import as_sequence
 from minilstm.tools.validate import check_positive
 
 LARGEST = 20_000_000  # bytes of weights in a page, as base64

@@ -212,6 +212,8 @@ def make(written: Any, classes: Classes) -> Any:
     check_choice("class", name, *classes)
     if name == "Bidirectional":
         arguments = {**arguments, "layer": make(arguments.get("layer"), {"LSTM": LSTM})}
+    if name == "Tokenizer" and not arguments.keys() & {"level", "char_level"}:  # the file is older than these
+        arguments = {**arguments, "level": "word", "char_level": False}
     parts(name, arguments, argument_kinds(classes[name]))
     try:
         return classes[name](**arguments)

@@ -20,8 +20,8 @@ def make_classifier(settings: Namespace, K: int) -> Sequential:
     """
     input_length = settings.maxlen if settings.model == "cnn" else None  # Flatten needs a fixed length
     model = Sequential(seed=settings.seed)
-    model.add(Embedding(settings.vocab_size, settings.embedding_dims, input_length=input_length))
-    model.add(Dropout(settings.dropout))
+    V, D, hidden = settings.vocab_size, settings.embedding_dims, settings.word_dropout
+    model.add(Embedding(V, D, input_length=input_length, dropout=hidden))
     for layer in make_body(settings.model, settings.hidden_dims):
         model.add(layer)
     model.add(Dropout(settings.dropout))

@@ -40,7 +40,7 @@ DATA is one of
   reviews/             a folder with a sub-folder of .txt files for each label
   -                    standard input: a table or JSON
 Files are in UTF-8, and may be compressed (.gz, .bz2, .xz, .zip). There must be at least two labels. A tenth of the
-texts is held out for early stopping.
+texts of each label is held out, and the weights that do best on it are kept. Texts may be in any language.
 
 examples:
   python -m minilstm train builtin --out model.safetensors
@@ -162,14 +162,17 @@ def make_parser() -> Parser:
         usual = default or ", ".join(f"{data} {settings[key]}" for data, settings in commands.SETTINGS.items())
         train.add_argument(f"--{option}", type=kind, default=default, metavar="N", help=f"{text} (default: {usual})")
 
-    add("epochs", number(int, 1), "maximum number of passes over the texts")
+    add("epochs", number(int, 1), "passes over the texts; of many texts of your own, fewer")
     add("vocab-size", number(int, 2), "vocabulary size")
-    add("maxlen", number(int, 1), "maximum text length in words; the last ones are kept")
+    add("maxlen", number(int, 1), "maximum text length in tokens; the last ones are kept")
     add("embedding-dims", number(int, 1), "embedding size", 32)
     add("hidden-dims", number(int, 1), "LSTM units", 64)
-    add("dropout", number(float, 0, 1), "dropout rate")
+    add("word-dropout", number(float, 0, 1), "fraction of tokens dropped during training")
+    add("dropout", number(float, 0, 1), "dropout rate before the last layer")
     add("batch-size", number(int, 1), "batch size", 32)
-    add("learning-rate", number(float, 1e-12), "RMSprop learning rate")
+    add("learning-rate", number(float, 1e-12), "RMSprop learning rate at its peak")
+    balanced = "repeat the texts of rare labels, so that all labels count alike"
+    train.add_argument("--class-weights", choices=["balanced"], help=balanced)
 
     train.add_argument("--checkpoint", metavar="FILE", help="checkpoint file for resuming")
     add("save-every", number(int, 1), "batches between two saves of --checkpoint", commands.SAVE)

@@ -10,6 +10,7 @@ words that it reads of a text, the last ones.
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import math
@@ -34,20 +35,22 @@ from minilstm.data import download_imdb, load_builtin, load_imdb
 from minilstm.data.labels import hold_out, printable, shorten
 from minilstm.data.own import FORMATS, load_own
 from minilstm.data.records import Row, choose_labels, class_numbers, write_answers
-from minilstm.data.text import Tokenizer, pad_sequences
+from minilstm.data.text import Tokenizer
 from minilstm.fast import textbook
+from minilstm.keras.sequences import pad_sequences
 from minilstm.model import Sequential
 from minilstm.runs import saving
-from minilstm.runs.callbacks import Callback, EarlyStopping, say
+from minilstm.runs.callbacks import Callback, EarlyStopping, OneCycle, say
 from minilstm.runs.checkpoint import ModelCheckpoint, check_replaceable, save_or_rescue
 from minilstm.tools.architectures import make_classifier
 
+OPTIONS = ("epochs", "vocab_size", "maxlen", "word_dropout", "dropout", "learning_rate")
 SETTINGS: dict[str, dict[str, Any]] = {
-    "imdb": {"epochs": 8, "vocab_size": 5000, "maxlen": 300, "dropout": 0.5, "learning_rate": 0.002},
-    "builtin": {"epochs": 8, "vocab_size": 200, "maxlen": 50, "dropout": 0.0, "learning_rate": 0.005},
-    "own": {"epochs": 30, "vocab_size": 5000, "maxlen": 300, "dropout": 0.5, "learning_rate": 0.002},
+    "imdb": dict(zip(OPTIONS, (8, 5000, 300, 0.3, 0.5, 0.002), strict=True)),
+    "builtin": dict(zip(OPTIONS, (8, 200, 50, 0.0, 0.0, 0.005), strict=True)),
+    "own": dict(zip(OPTIONS, (30, 30_000, 300, 0.2, 0.5, 0.002), strict=True)),
 }
-"""Default settings for each kind of data. Data of one's own may have few texts, so few steps per epoch."""
+"""Default settings for each kind of data. Of one's own texts, there are fewer epochs where there are many texts."""
 
 BATCH = 128  # texts in a batch of predictions
 SAVE = 50  # batches between two saves of --checkpoint
@@ -64,7 +67,8 @@ def train(options: Namespace) -> int:
     check_replaceable(out)
     rows = read(options, part=0)
     labels = choose_labels(rows)
-    for key, setting in SETTINGS[kind(options.data)].items():
+    fewer = {"epochs": max(5, min(30, 45_000 // len(rows)))} if kind(options.data) == "own" else {}
+    for key, setting in (SETTINGS[kind(options.data)] | fewer).items():
         if getattr(options, key) is None:
             setattr(options, key, setting)
     y = class_numbers(rows, labels)  # (N,)
@@ -72,7 +76,7 @@ def train(options: Namespace) -> int:
         held_out = hold_out([row.text for row in rows], [row.label for row in rows], 0.1, options.seed)  # (N,)
     texts, held_texts = ([rows[n].text for n in np.flatnonzero(part)] for part in (~held_out, held_out))
     model = make_classifier(options, len(labels))
-    model.tokenizer = Tokenizer(num_words=options.vocab_size)
+    model.tokenizer = Tokenizer(num_words=options.vocab_size, level="auto")
     model.tokenizer.fit_on_texts(texts)
     if not model.tokenizer.word_index:
         raise ValueError(f"the {len(texts)} texts of {options.data} hold no words")
@@ -81,31 +85,43 @@ def train(options: Namespace) -> int:
     count = Counter(row.label for row in rows)
     counts = shorten([f"{label} {count[label]}" for label in labels])
     say(f"{len(texts)} texts to train on, {len(held_texts)} held out for validation; labels: {printable(counts)}\n")
+    say(f"tokens: {model.tokenizer.reason}\n")
     model.summary(say)
     say("")
-    callbacks: list[Callback] = [EarlyStopping("val_loss", patience=5, restore_best_weights=True)]
+    callbacks: list[Callback] = [OneCycle(), EarlyStopping("val_accuracy", 0, options.epochs, "max", True)]
     if options.checkpoint:
         callbacks.append(ModelCheckpoint(options.checkpoint, options.save_every, options.resume))
     x, x_held = encode(model, texts), encode(model, held_texts)
-    note_unread("train", x, "texts to train on")
-    note_unread("train", x_held, "held-out texts")
-    held_data = (x_held, y[held_out])
+    note_unread("train", model, texts, "texts to train on")
+    note_unread("train", model, held_texts, "held-out texts")
+    held_data, y_train = (x_held, y[held_out]), y[~held_out]
+    if options.class_weights:  # repeat the texts of rare labels
+        order = np.repeat(
+            np.arange(len(x)), np.round(np.bincount(y_train).max() / np.bincount(y_train))[y_train].astype(int)
+        )
+        x, y_train = [x[n] for n in order] if isinstance(x, list) else x[order], y_train[order]
     try:
-        model.fit(x, y[~held_out], options.batch_size, options.epochs, validation_data=held_data, callbacks=callbacks)
+        model.fit(x, y_train, options.batch_size, options.epochs, validation_data=held_data, callbacks=callbacks)
         check_converged(model, options, len(labels))
         note_training(model, options, len(texts))
         save_or_rescue(model, out)
     except KeyboardInterrupt as error:
         if not (model.stop_training or (model.history and len(model.history.epoch) == options.epochs)):
-            note = "nothing was saved; with --checkpoint FILE, a run that was interrupted can be resumed"
-            raise KeyboardInterrupt("" if options.checkpoint else note) from error
-        callbacks[0].on_train_end()
+            remedy = "nothing was saved; with --checkpoint FILE, a run that was interrupted can be resumed"
+            raise KeyboardInterrupt("" if options.checkpoint else remedy) from error
+        callbacks[1].on_train_end()
         note_training(model, options, len(texts))
         save_or_rescue(model, out)
         raise KeyboardInterrupt(f"the training had ended, and the model was saved as {out}") from error
     p = probabilities(model, x_held)  # (N, K)
     most = np.bincount(y[held_out]).max() / len(held_texts)
     accuracy = float(np.mean(p.argmax(axis=1) == y[held_out]))
+    if accuracy <= most:
+        note(
+            "train",
+            f"nothing was learned: validation accuracy {accuracy:.4f} is not above {most:.4f}, that of the most "
+            "frequent label; try more texts, more --epochs, a larger --learning-rate or --class-weights balanced",
+        )
     try:
         print(
             f"\naccuracy {accuracy:.4f} on the texts held out for validation; the most frequent label alone: {most:.4f}"
@@ -123,7 +139,7 @@ def train(options: Namespace) -> int:
 def note_training(model: Sequential, options: Namespace, texts: int) -> None:
     """Write the facts of a training that ended into the model's metadata, for ``inspect``."""
     history = model.history.history if model.history else {}
-    accuracy = history["val_accuracy"][int(np.argmin(history["val_loss"]))]  # of the weights that are kept
+    accuracy = max(history["val_accuracy"])  # of the weights that are kept
     facts = {"data": Path(options.data).name, "texts": texts, "validation_accuracy": accuracy}
     model.metadata["training"] = facts | {k: getattr(options, k) for k in (*SETTINGS["own"], "batch_size", "seed")}
 
@@ -143,23 +159,28 @@ def evaluate(options: Namespace) -> int:
     model, labels = load_classifier(options.model)
     rows = read(options, part=1)
     y = class_numbers(rows, labels)  # (N,)
-    x = encode(model, [row.text for row in rows])
-    note_unread("evaluate", x, "texts")
+    texts = [row.text for row in rows]
+    x = encode(model, texts)
+    note_unread("evaluate", model, texts, "texts")
     p = probabilities(model, x)  # (N, K)
     confusion = np.zeros((len(labels), len(labels)), int)  # (K, K): true label, predicted label
     np.add.at(confusion, (y, p.argmax(axis=1)), 1)
     loss = float(-np.log(np.clip(p[np.arange(len(y)), y], 1e-7, 1)).mean())  # as both cross-entropies give it
     accuracy, counts = float(np.trace(confusion) / len(y)), confusion.sum(axis=1).tolist()
-    recall = [n / count if count else None for n, count in zip(np.diag(confusion).tolist(), counts, strict=True)]
+    right, taken = np.diag(confusion).tolist(), confusion.sum(axis=0).tolist()
+    precision, recall = ([n / m if m else None for n, m in zip(right, sums, strict=True)] for sums in (taken, counts))
     if options.json:
         result = {"texts": len(y), "accuracy": accuracy, "loss": loss}
-        print_json(result | {"labels": labels, "recall": recall, "confusion": confusion.tolist()})
+        print_json(
+            result | {"labels": labels, "precision": precision, "recall": recall, "confusion": confusion.tolist()}
+        )
         return 0
     print(f"accuracy {accuracy:.4f}, loss {loss:.4f} on {len(y)} texts\n")
     heads = [f"predicted {label}" for label in labels] if len(labels) <= 10 else []  # more would not fit on a screen
-    lines = [["true label", "texts", "recall", *heads]]
-    for label, count, fraction, row in zip(labels, counts, recall, confusion, strict=True):
-        lines.append([label, str(count), "-" if fraction is None else f"{fraction:.4f}", *map(str, row[: len(heads)])])
+    lines = [["true label", "texts", "precision", "recall", *heads]]
+    for label, count, row, *fractions in zip(labels, counts, confusion, precision, recall, strict=True):
+        rounded = ["-" if fraction is None else f"{fraction:.4f}" for fraction in fractions]
+        lines.append([label, str(count), *rounded, *map(str, row[: len(heads)])])
     print_table(lines)
     return 0
 
@@ -186,8 +207,7 @@ def predict(options: Namespace) -> int:
                 answer = {"label": best, "probability": p[best], "probabilities": p}
                 number += 1
                 if not np.any(ids):
-                    note = "has no known words; predicting for an empty text"
-                    print(f"minilstm predict: text {number} {note}", file=sys.stderr)
+                    note("predict", f"text {number} has no known words; predicting for an empty text")
                 if options.out:
                     answers.append({"text": text, **answer})
                 elif options.json:
@@ -273,18 +293,30 @@ def notes(command: str) -> Iterator[None]:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        print(f"minilstm {command}: {warning.message}", file=sys.stderr)
+        note(command, str(warning.message))
 
 
-def note_unread(command: str, x: Sequence[Any], texts: str) -> None:
-    """Print a note to stderr if token ids x of N texts hold too few known words."""
-    words = np.array([np.count_nonzero(ids) for ids in x])  # (N,)
-    if empty := np.count_nonzero(words == 0):
-        note = f"{empty} of {len(words)} {texts} contain no known words, so the model sees them as empty"
-        print(f"minilstm {command}: {note}", file=sys.stderr)
-    if words.any() and np.mean(words <= 1) > 0.5:
-        note = f"most {texts} contain at most one known word; words are separated by spaces and punctuation"
-        print(f"minilstm {command}: {note}; Chinese, Japanese or Thai texts need spaces between words", file=sys.stderr)
+def note_unread(command: str, model: Sequential, texts: Sequence[str], name: str) -> None:
+    """Print a note to stderr if too few tokens of the texts are known."""
+    every = copy.copy(model.tokenizer)
+    assert every is not None
+    known = np.array([len(ids) for ids in every.texts_to_sequences(texts)])  # (N,)
+    every.oov_token = every.oov_token or "?"  # the tokens that are left out are counted, too
+    total = np.array([len(ids) for ids in every.texts_to_sequences(texts)])  # (N,)
+    if empty := np.count_nonzero(known == 0):
+        note(command, f"{empty} of {len(texts)} {name} contain no known words, so the model sees them as empty")
+    if np.mean(total <= 1) > 0.5:
+        note(command, f"most {name} are a single token, so their words and characters cannot be told apart")
+    elif known.sum() < 0.5 * total.sum():
+        fraction = 1 - known.sum() / total.sum()
+        note(
+            command, f"{fraction:.0%} of the tokens of the {name} are unknown; try a larger --vocab-size, or more texts"
+        )
+
+
+def note(command: str, text: str) -> None:
+    """Print a note to stderr."""
+    print(f"minilstm {command}: {text}", file=sys.stderr)
 
 
 def load_classifier(path: str) -> tuple[Sequential, list[str]]:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from minilstm.arrays import Array, Arrays, Lengths
-from minilstm.data.convert import as_sequence
 from minilstm.data.inputs import Samples, check_compiled, split_off, take, take_validation
 from minilstm.fast import choose_plan
 from minilstm.layers import LSTM, Bidirectional, Embedding
@@ -23,6 +22,7 @@ from minilstm.layers.base import Layer, padding_mask
 from minilstm.losses import BinaryCrossentropy, CategoricalCrossentropy, Loss
 from minilstm.model import Sequential
 from minilstm.optimizers import Adam, Optimizer
+from minilstm.tools.convert import as_sequence
 from minilstm.tools.findings import Diagnosis, Finding
 from minilstm.training import backward, forward
 
@@ -373,8 +373,18 @@ def learning_rate(case: Case) -> Iterator[Finding]:
         yield Finding(name, seen + f"{losses[-1]:.4f}, at most {losses.max():.4f}; {rate * k:g} does better.")
 
 
+def nothing_learned(case: Case) -> Iterator[Finding]:
+    """A trained model that never was right more often than the most frequent label has not learned from the texts."""
+    reached = max(case.model.history.history.get("val_accuracy", []), default=1.0) if case.model.history else 1.0
+    y = case.parts["validation"][1] if "validation" in case.parts else np.ones((1, 1))  # (N, K)
+    most = float(max(y.mean(axis=0).max(), 1 - y.mean() if y.shape[1] == 1 else 0))
+    if reached <= most < 1:
+        seen = f"Validation accuracy never exceeded {reached:.1%}; the most frequent label alone has {most:.1%}."
+        yield Finding("nothing learned", seen)
+
+
 CHECKS = (
     classes, reach, padding_at_the_end, vocabulary, contradictions, not_finite, sigmoid_activation, gates, dead_relus,
-    constant_output, gradients, one_batch, learning_rate,
+    constant_output, gradients, one_batch, learning_rate, nothing_learned,
 )  # fmt: skip
 """The checks in their order, after :func:`output_and_loss` and :func:`token_ids`: causes before consequences."""

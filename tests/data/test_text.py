@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minilstm import use_numba
-from minilstm.data.text import Tokenizer, number_words, pad_sequences
+from minilstm.data.text import Tokenizer, number_words
+from minilstm.keras.sequences import pad_sequences
 
 TEXTS = ["The cat sat on the mat.", "The dog sat!"]  # the 3, sat 2, then cat, on, mat, dog
 

@@ -31,6 +31,7 @@ N, V, T = 300, 150, 50  # reviews, ids, and words of the longest review at most
 TOKENIZER = Tokenizer(V)
 TOKENIZER.fit_on_texts(TEXTS)
 X = TOKENIZER.texts_to_sequences(TEXTS)
+
 FOUR = [row for row in X if len(row) == 20][:4]
 
 
@@ -57,6 +58,13 @@ class Climbs(Dense):
     def backward(self, dy, cache):
         dx, grads = super().backward(dy, cache)
         return -dx, {name: -g for name, g in grads.items()}
+
+
+def unsuccessful():
+    model = make()
+    model.fit(X, Y, epochs=1, validation_data=(X, Y), verbose=0)
+    model.history.history["val_accuracy"] = [0.5]  # half of the labels are 1
+    return model, X, Y, (X, Y)
 
 
 RELU = make(Conv1D(8, 3, activation="relu"), LSTM(16))
@@ -92,6 +100,7 @@ PLANTED = {
     "learning rate too low": lambda: (make(optimizer=SGD(0.01)), X, Y),
     "texts not cut into words": lambda: (make(ids=N + 2), [[n + 1] for n in range(N)], Y),
     "contradictory labels": lambda: (make(), [FOUR[n % 4] for n in range(N)], Y),
+    "nothing learned": unsuccessful,
     "one batch cannot be learned": lambda: (make(last=Climbs(1, "sigmoid")), X, Y),
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minilstm import LSTM, Bidirectional, Conv1D, Dense, Dropout, Embedding, Flatten, Sequential
-from minilstm.tools.interop import from_keras, from_torch, to_keras, to_torch
+from minilstm.keras.interop import from_keras, from_torch, to_keras, to_torch
 
 D, V = 3, 7
 LAYERS = {

@@ -32,10 +32,10 @@ from typing import Any
 import numpy as np
 
 from minilstm.arrays import Array, Arrays
-from minilstm.data.convert import as_array, as_finite, as_sequence
 from minilstm.layers import LSTM, Bidirectional, Conv1D, Dense, Embedding
 from minilstm.layers.base import Layer
 from minilstm.model import Sequential
+from minilstm.tools.convert import as_array, as_finite, as_sequence
 
 
 def from_keras(target: Layer | Sequential, weights: Sequence[Array]) -> None:
