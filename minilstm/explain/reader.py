@@ -15,7 +15,8 @@ import numpy as np
 from minilstm.activations import get_activation
 from minilstm.arrays import Array, Lengths
 from minilstm.data.batching import pad_batch
-from minilstm.data.text import Tokenizer, pad_sequences
+from minilstm.data.text import Tokenizer
+from minilstm.keras.sequences import pad_sequences
 from minilstm.layers import Activation, Dense, Dropout, Embedding
 from minilstm.layers.lstm import LSTM, LSTMCache
 from minilstm.model import Sequential
