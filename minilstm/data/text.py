@@ -181,10 +181,8 @@ class Tokenizer:
         matrix = np.zeros((len(sequences), self.num_words or len(self.word_index) + 1))
         for row, ids in zip(matrix, sequences, strict=True):
             for index, count in Counter(ids).items():
-                if mode == "binary":
-                    row[index] = 1
-                elif mode == "count":
-                    row[index] = count
+                if mode in ("binary", "count"):
+                    row[index] = 1 if mode == "binary" else count
                 elif mode == "freq":
                     row[index] = count / len(ids)
                 else:
@@ -286,10 +284,8 @@ def pad_sequences(
             raise ValueError(f"sequences range from {span}, too far for {integer.dtype}: give a dtype")
         if integer and (kept != np.floor(kept)).any():
             raise ValueError(f"sequences hold fractions, which {integer.dtype} would truncate: give dtype='float32'")
-        if padding == "pre":
-            row[length - len(kept) :] = kept
-        else:
-            row[: len(kept)] = kept
+        start = length - len(kept) if padding == "pre" else 0
+        row[start : start + len(kept)] = kept
     return padded
 
 

@@ -49,6 +49,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """Default settings for each kind of data. Data of one's own may have few texts, so few steps per epoch."""
 
+FILTERS = Tokenizer().filters + "\r\x85\xa0\u2028\u2029\u3000“”„‘«»…–—。，、！？；：「」（）《》"  # they end words, too
 BATCH = 128  # texts in a batch of predictions
 SAVE = 50  # batches between two saves of --checkpoint
 
@@ -72,7 +73,7 @@ def train(options: Namespace) -> int:
         held_out = hold_out([row.text for row in rows], [row.label for row in rows], 0.1, options.seed)  # (N,)
     texts, held_texts = ([rows[n].text for n in np.flatnonzero(part)] for part in (~held_out, held_out))
     model = make_classifier(options, len(labels))
-    model.tokenizer = Tokenizer(num_words=options.vocab_size)
+    model.tokenizer = Tokenizer(options.vocab_size, FILTERS)
     model.tokenizer.fit_on_texts(texts)
     if not model.tokenizer.word_index:
         raise ValueError(f"the {len(texts)} texts of {options.data} hold no words")
@@ -273,7 +274,7 @@ def notes(command: str) -> Iterator[None]:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        print(f"minilstm {command}: {warning.message}", file=sys.stderr)
+        print(f"minilstm {command}: {printable(str(warning.message))}", file=sys.stderr)
 
 
 def note_unread(command: str, x: Sequence[Any], texts: str) -> None:
@@ -292,7 +293,7 @@ def load_classifier(path: str) -> tuple[Sequential, list[str]]:
     model = Sequential.load(path)
     labels: Any = model.metadata.get("labels")
     maxlen = model.metadata.get("maxlen")
-    named = isinstance(labels, list) and len(labels) >= 2 and all(isinstance(label, str) for label in labels)
+    named = isinstance(labels, list) and {*map(type, labels)} == {str} and 1 < len(labels) == len({*labels})
     if not named or not isinstance(maxlen, int) or maxlen < 1 or model.tokenizer is None:
         raise ValueError(
             f"{path} holds a model but lacks a tokenizer or metadata such as {{'labels': ['no', 'yes'], "
