@@ -599,6 +599,26 @@ def test_few_texts_are_predicted_without_loading_the_kernels(model):
         assert (len(ran.stdout.splitlines()), ran.stderr.strip()) == (texts, loaded)
 
 
+def test_a_path_in_a_message_cannot_send_escape_sequences_to_the_terminal(tmp_path, capsys):
+    (tmp_path / "\x1b[2J" / "empty").mkdir(parents=True)
+    assert cli.main(["train", str(tmp_path / "\x1b[2J"), "--out", str(tmp_path / "m.safetensors")]) == 1
+    assert r"/\x1b[2J/empty holds no .txt files" in capsys.readouterr().err
+
+
+def test_a_model_with_the_same_label_twice_is_refused(tmp_path, capsys):
+    classifier({"labels": ["yes", "yes"], "maxlen": 3}).save(tmp_path / "m.safetensors")
+    assert cli.main(["predict", str(tmp_path / "m.safetensors"), "a text"]) == 1
+    assert "holds a model but lacks a tokenizer or metadata such as {'labels': ['no', 'yes']" in capsys.readouterr().err
+
+
+def test_words_end_at_the_signs_of_word_processors_and_web_pages_too(tmp_path):
+    (tmp_path / "d.csv").write_text("text,label\n" + "“good”\u00a0film…,a\n电影，好！,b\n" * 2, encoding="utf-8")
+    out = tmp_path / "m.safetensors"
+    assert cli.main(["train", str(tmp_path / "d.csv"), "--out", str(out), "--epochs", "1", *SMALL]) == 0
+    tokenizer = Sequential.load(out).tokenizer
+    assert {"good", "film", "电影", "好"} == set(tokenizer.word_index)
+
+
 def test_a_label_cannot_send_escape_sequences_to_the_terminal(tmp_path, capsys):
     file = str(tmp_path / "m.safetensors")
     classifier({"labels": ["\x1b[31mno", "\x9b31myes\n\u202e"], "maxlen": 3}).save(file)

@@ -481,3 +481,22 @@ def test_the_accuracy_has_the_name_that_it_was_asked_for(name):
     model.compile("adam", metrics=[name])
     history = model.fit([[1], [2]], [0, 1], validation_data=([[1]], [0]), verbose=0).history
     assert set(history) == {"loss", name, "val_loss", f"val_{name}", "grad_norm"}
+
+
+@pytest.mark.parametrize(("rate", "error"), [(float("nan"), ValueError), (-1.0, ValueError), ("0.1", TypeError)])
+def test_a_learning_rate_that_was_changed_to_nonsense_is_refused_before_a_step(rate, error):
+    model, (x, y) = small(), reviews()
+    model.fit(x, y, verbose=0)
+    model.optimizer.learning_rate = rate
+    before = model.get_weights()
+    with pytest.raises(error, match="learning_rate"):
+        model.fit(x, y, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_two_layers_of_the_same_name_are_not_trained_as_one():
+    model, (x, y) = small(), reviews()
+    model.layers[2].name = model.layers[3].name = "mine"
+    for use in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=r"two layers have the same name; set layer\.name"):
+            use(x, y, verbose=0)

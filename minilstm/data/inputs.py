@@ -14,7 +14,7 @@ from minilstm.layers import Embedding
 from minilstm.layers.base import Layer
 from minilstm.losses import CategoricalCrossentropy, Loss
 from minilstm.tools.convert import as_array, as_finite, as_sequence
-from minilstm.tools.validate import check_number, check_tokens
+from minilstm.tools.validate import check_number, check_settings, check_tokens
 
 
 class Samples:
@@ -227,9 +227,12 @@ def take_validation(model: Any, loss: Loss, validation_data: Any) -> tuple[Sampl
 
 
 def check_compiled(model: Any) -> tuple[Any, Any]:
-    """Return the loss and the optimiser of a model, or raise a ValueError where it has none."""
+    """Return the loss and the optimiser of a model; raise unless it has them, with valid settings and names."""
     if model.loss is None or model.optimizer is None:
         raise ValueError("the model has no loss yet; call model.compile(loss='binary_crossentropy', ...) first")
+    check_settings(vars(model.optimizer))  # anybody may have changed them since
+    if len({layer.name for layer in model.layers}) < len(model.layers):
+        raise ValueError("two layers have the same name; set layer.name of one of them to another")
     return model.loss, model.optimizer
 
 

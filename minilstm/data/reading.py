@@ -64,14 +64,14 @@ def decode(path: str, data: bytes, encoding: str = "utf-8") -> str:
         ValueError: the encoding is unknown, or not that of the file, or the file is not text.
     """
     try:
-        text = data.decode("utf-8-sig" if re.fullmatch("utf[-_]?8", encoding.lower()) else encoding)
-    except (LookupError, UnicodeEncodeError) as error:
-        raise ValueError(f"encoding {encoding!r} is unknown; try 'utf-8', 'cp1252' or 'utf-16'") from error
+        text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1  # in what follows the byte order mark
         wrong = f"byte 0x{error.object[error.start]:02x} is not {encoding.upper()}"
         remedy = "save the file as UTF-8, or give its encoding, such as --encoding cp1252 or utf-16"
         raise ValueError(f"{path}:{line}: {wrong}; {remedy}") from error
+    except (LookupError, ValueError) as error:  # the latter for encodings of anything but files, such as punycode
+        raise ValueError(f"encoding {encoding!r:.60} is unknown; try 'utf-8', 'cp1252' or 'utf-16'") from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         remedy = "save the file as UTF-8, or give its encoding, such as --encoding utf-16-le"

@@ -195,10 +195,8 @@ class Tokenizer:
         matrix = np.zeros((len(sequences), self.num_words or len(self.word_index) + 1))
         for row, ids in zip(matrix, sequences, strict=True):
             for index, count in Counter(ids).items():
-                if mode == "binary":
-                    row[index] = 1
-                elif mode == "count":
-                    row[index] = count
+                if mode in ("binary", "count"):
+                    row[index] = 1 if mode == "binary" else count
                 elif mode == "freq":
                     row[index] = count / len(ids)
                 else:

@@ -290,7 +290,7 @@ class Progress(Callback, contextlib.AbstractContextManager["Progress"]):
 
 def say(text: str, file: Any = None) -> None:
     """Print a line, or nothing where it cannot be printed, as after ``| head -1``: training matters more."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(Exception):  # somebody may have replaced stdout
         print(text, file=file, flush=True)
 
 

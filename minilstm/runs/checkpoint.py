@@ -259,7 +259,7 @@ def fingerprint(run: Run) -> dict[str, str]:
         rows, y = run.held_out
         held_out = f"{digest(rows)} with labels {digest(y)}"
     return {
-        "layers": ", ".join(map(repr, run.model.layers)),
+        "layers": ", ".join(f"{layer}{'' if layer.trainable else ' (frozen)'}" for layer in run.model.layers),
         "dtype": str(run.model.dtype),
         "optimizer": written(compiled["optimizer"]),
         "loss": written(compiled["loss"]),

@@ -101,7 +101,10 @@ def describe(model: Sequential) -> dict[str, Any]:
     return {
         "dtype": str(model.dtype),
         "d_in": [n if n is None else int(n) for n in model.shapes[0]] if model.shapes else None,
-        "layers": [{"name": layer.name, "call": call(layer, LAYERS)} for layer in model.layers],
+        "layers": [
+            {"name": layer.name, "call": call(layer, LAYERS)} | ({} if layer.trainable else {"trainable": False})
+            for layer in model.layers
+        ],
         "compiled": compiled,
         "tokenizer": None if model.tokenizer is None else call(model.tokenizer, TOKENIZERS),
         "metadata": model.metadata,
@@ -130,7 +133,8 @@ def rebuild(about: Any, tensors: Mapping[str, Array]) -> Sequential:
             raise ValueError("d_in is not the shape of a sample, expected sizes, or None where they vary")
         model.shapes = [tuple(d_in)]  # with it, add makes each layer's weights
     for item in calls:
-        name, layer_call = parts("a layer", item, {"name": str, "call": dict})
+        item = {"trainable": True, **item} if isinstance(item, dict) else item
+        name, layer_call, trainable = parts("a layer", item, {"name": str, "call": dict, "trainable": bool})
         layer = make(layer_call, LAYERS)
         if not model.layers and isinstance(layer, Embedding) and model.shapes != [(layer.build_length,)]:
             raise ValueError(f"d_in is {d_in}, expected [{layer.build_length}] as the Embedding has it")
@@ -142,7 +146,7 @@ def rebuild(about: Any, tensors: Mapping[str, Array]) -> Sequential:
                 raise ValueError(f"{name}.{key} is {got}, expected {dtype} {shape}")
             weights[key] = array
         model.add(layer)
-        layer.name = name
+        layer.name, layer.trainable = name, trainable
         for key, p in layer.params.items():
             p[...] = weights[key]
     if tokenizer is not None:
@@ -151,7 +155,7 @@ def rebuild(about: Any, tensors: Mapping[str, Array]) -> Sequential:
         raise ValueError(f"there are unexpected arrays: {sorted(left)!r:.200}")
     if compiled is not None:
         loss, optimizer, metrics = parts("compiled", compiled, {"loss": dict, "optimizer": dict, "metrics": list})
-        if metrics not in ([], ["accuracy"]):
+        if any(metric not in ("accuracy", "acc") for metric in metrics):
             raise ValueError("metrics are unknown, expected [] or ['accuracy']")
         model.compile(make(optimizer, OPTIMIZERS), make(loss, LOSSES), metrics)
     model.metadata = metadata
@@ -184,8 +188,8 @@ def restored(tokenizer: Tokenizer, learned: Array | None) -> Tokenizer:
         *words, count = parts("the tokenizer", json.loads(text.decode("utf-8", "surrogatepass")), LEARNED)
     except RecursionError as error:
         raise ValueError("the tokenizer is nested too deeply") from error
-    if any(type(n) is not int or n < 0 for n in (count, *(n for numbers in words for n in numbers.values()))):
-        raise ValueError("the tokenizer holds something other than integers >= 0 for words")
+    if any(type(n) is not int or not 0 <= n < 2**31 for n in (count, *(n for of in words for n in of.values()))):
+        raise ValueError("the tokenizer holds something other than integers >= 0 and < 2**31 for words")
     tokenizer.word_index, tokenizer.document_count = words[0], count
     tokenizer.index_word = {n: word for word, n in words[0].items()}
     tokenizer.word_counts, tokenizer.word_docs = Counter(words[1]), Counter(words[2])

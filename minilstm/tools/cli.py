@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from minilstm.data.labels import printable
 from minilstm.explain.commands import add_commands
 from minilstm.gradcheck import check_layer
 from minilstm.layers.base import Layer
@@ -120,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, MemoryError, ModuleNotFoundError) as error:
-        print(f"minilstm {options.command}: {str(error) or 'not enough memory'}", file=sys.stderr)
+        print(f"minilstm {options.command}: {printable(str(error)) or 'not enough memory'}", file=sys.stderr)
         return 1
     return code
 

@@ -293,7 +293,7 @@ def notes(command: str) -> Iterator[None]:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        note(command, str(warning.message))
+        note(command, printable(str(warning.message)))
 
 
 def note_unread(command: str, model: Sequential, texts: Sequence[str], name: str) -> None:
@@ -324,7 +324,7 @@ def load_classifier(path: str) -> tuple[Sequential, list[str]]:
     model = Sequential.load(path)
     labels: Any = model.metadata.get("labels")
     maxlen = model.metadata.get("maxlen")
-    named = isinstance(labels, list) and len(labels) >= 2 and all(isinstance(label, str) for label in labels)
+    named = isinstance(labels, list) and {*map(type, labels)} == {str} and 1 < len(labels) == len({*labels})
     if not named or not isinstance(maxlen, int) or maxlen < 1 or model.tokenizer is None:
         raise ValueError(
             f"{path} holds a model but lacks a tokenizer or metadata such as {{'labels': ['no', 'yes'], "

@@ -388,3 +388,17 @@ def test_columns_are_not_chosen_for_a_folder_which_has_none(write, tmp_path):
     write("r/good/1.txt", "fine")
     with pytest.raises(ValueError, match="is a folder, which has no columns: leave text_column and label_column out"):
         load_own(tmp_path / "r", text_column="body")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"), [("utf-16-le", "utf-16"), ("U8", "utf-8-sig"), ("utf_8", "utf-8-sig")]
+)
+def test_a_byte_order_mark_is_not_part_of_the_head_whatever_the_encoding_is_called(write, encoding, written):
+    file = write("r.csv", HEAD.encode(written))
+    assert pairs(load_own(file, encoding=encoding)) == [("fine", "good")]
+
+
+@pytest.mark.parametrize("encoding", ["a\0b", "undefined", "punycode", "x" * 1000])
+def test_an_encoding_that_is_not_one_of_files_is_refused_briefly(write, encoding):
+    with pytest.raises(ValueError, match=r"^encoding '.{,60}'? is unknown; try 'utf-8'"):
+        load_own(write("r.csv", HEAD), encoding=encoding)

@@ -270,3 +270,10 @@ def test_the_optimiser_has_its_own_rate_back_too_where_a_step_broke_off():
 def test_one_cycle_without_a_way_down_is_refused(warmup):
     with pytest.raises((ValueError, TypeError), match="warmup"):
         OneCycle(warmup)
+
+
+def test_training_goes_on_where_somebody_put_something_else_in_the_place_of_stdout(monkeypatch):
+    lines = []
+    monkeypatch.setattr(sys, "stdout", types.SimpleNamespace(write=lines.append))  # such as a tee without flush
+    assert len(model().fit(X, Y, epochs=2).epoch) == 2
+    assert "epoch 2/2" in "".join(lines)

@@ -698,3 +698,11 @@ def test_a_checkpoint_of_the_first_edition_goes_on(path, capsys):
     for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     assert capsys.readouterr().err == ""
+
+
+def test_a_run_with_a_frozen_layer_is_not_resumed_without(path):
+    model = small()
+    model.layers[0].trainable = False
+    fit(model, ModelCheckpoint(path), epochs=1)
+    with pytest.raises(ValueError, match=r"layers was Embedding\(20, 4\) \(frozen\), .*now Embedding\(20, 4\), "):
+        fit(small(), ModelCheckpoint(path, resume=True))

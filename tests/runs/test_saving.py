@@ -458,3 +458,27 @@ def test_a_model_of_the_first_edition_loads_and_predicts_the_same():
     x = [rng.integers(1, 20, rng.integers(1, 12)) for _ in range(60)]
     np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], model.metadata["predictions"], atol=1e-6)
     assert model.tokenizer.texts_to_sequences(["a bad film"]) == [[1, 3, 2]]
+
+
+@pytest.mark.parametrize("metrics", [["acc"], ["accuracy", "acc"]])
+def test_a_metric_comes_back_by_the_name_it_was_asked_for(metrics, path):
+    model = small()
+    model.compile(metrics=metrics)
+    assert saved_and_loaded(model, path).metrics == metrics
+
+
+def test_layers_that_are_frozen_come_back_frozen(path):
+    model = small()
+    model.layers[0].trainable = False
+    back = saved_and_loaded(model, path)
+    assert [layer.trainable for layer in back.layers] == [False, True, True]
+    before = back.get_weights()
+    back.fit(X, Y, verbose=0)
+    assert [bool((a == b).all()) for a, b in zip(before, back.get_weights(), strict=True)][:2] == [True, False]
+
+
+def test_an_id_that_no_array_of_integers_holds_is_refused(path):
+    model = small()
+    model.tokenizer.word_index["be"] = 10**30
+    with pytest.raises(ValueError, match="the tokenizer holds something other than integers >= 0 and < 2"):
+        model.save(path)
