@@ -25,9 +25,9 @@ from minilstm import (
     textbook,
 )
 from minilstm.arrays import Array
+from minilstm.keras.interop import to_keras, to_torch
 from minilstm.layers.base import Layer
 from minilstm.tools.architectures import NAMES, make_body
-from minilstm.keras.interop import to_keras, to_torch
 
 
 class Size(NamedTuple):
