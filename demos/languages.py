@@ -4,6 +4,9 @@ Give a file with texts and labels, in a form that ``python -m minilstm train --h
 each label is held out. The table gives the number of distinct tokens, the tokens of a text, the fraction of unknown
 ones in held-out texts, and the best accuracy on these texts. Where words are not separated by spaces, as in Chinese, a
 sentence is one word, most words are unknown, and nothing is learned. The plot shows the accuracy after each epoch.
+
+Expect 68.9% on Chinese hotel reviews with words, as much as the most frequent label alone has, 87.0% with characters,
+87.8% with pairs and 89.0% with "auto" (5,591 texts to train on, 621 held out; 16 to 76 s of training each).
 """
 
 from __future__ import annotations
@@ -21,12 +24,19 @@ from minilstm.data.own import load_own
 from minilstm.data.records import choose_labels, class_numbers
 from minilstm.tools.cli import Parser, number
 
+EXAMPLES = """\
+examples:
+  python demos/languages.py reviews.csv                            all four
+  python demos/languages.py reviews.csv --levels word auto         only these
+  python demos/languages.py mails.jsonl --text-column body         texts that are under another name
+"""
 LEVELS = ("word", "char", "pair", "auto")
 
 
 def options() -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = Parser(description=__doc__, epilog=EXAMPLES, formatter_class=layout)
     parser.add_argument("data", metavar="DATA", help="a file or folder with texts and labels")
     parser.add_argument("--text-column", default="text", metavar="NAME", help="column with the texts (default: text)")
     parser.add_argument("--label-column", default="label", metavar="NAME", help="column of labels (default: label)")

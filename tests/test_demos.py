@@ -132,19 +132,19 @@ def test_a_demo_ends_quietly_when_the_reader_of_its_output_stops():
 
 
 def test_the_languages_demo_shows_that_chinese_is_learned_from_characters_but_not_from_words(call, tmp_path):
-    texts, y = load_builtin(400)
+    (texts, y), _ = load_builtin(400)
     signs = {word: chr(0x4E00 + n) for n, word in enumerate(sorted({word for text in texts for word in text.split()}))}
-    rows = [f"{''.join(map(signs.get, text.split()))},{label}" for text, label in zip(texts, y, strict=True)]
+    rows = [f"{''.join(signs[word] for word in text.split())},{label}" for text, label in zip(texts, y, strict=True)]
     (tmp_path / "texts.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
     plot = tmp_path / "plot.png"
     arguments = ["--levels", "word", "char", "auto", "--epochs", "1", "--out", str(plot)]
     result = call("demos/languages.py", str(tmp_path / "texts.csv"), *arguments)
     assert result.returncode == 0, result.stderr
-    rows = {
+    table = {
         line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line.startswith(("word", "char"))
     }
-    assert rows["word"][2] == "100.0%", "every sentence is an unknown word"
-    assert rows["char"][2] == "0.0%"
+    assert table["word"][2] == "100.0%", "every sentence is an unknown word"
+    assert table["char"][2] == "0.0%"
     assert "auto: pairs of characters where a script puts no spaces between words" in result.stdout
     assert plot.read_bytes().startswith(b"\x89PNG")
 

@@ -1,5 +1,4 @@
 // The model that runs in the explorer page: the same functions, names and equation numbers as in minilstm/layers/.
-//
 // There is no DOM in this file, so that tests can run it in a bare V8. All numbers are float64. One text is read at a
 // time: a matrix {T, D, a} has T rows, one for each step, of D numbers, in the Float64Array a, row by row; a vector is a
 // matrix of one row. So there is no padding to skip, and there are no lengths. The page does not train, so the backward
@@ -68,12 +67,8 @@ function softmax(z) {
 
 function activationForward(z, name) {
   const y = zeros(z.T, z.D);
-  if (name === "softmax") {
-    for (let t = 0; t < z.T; t++) row(y, t).set(softmax(row(z, t)));
-  } else {
-    const phi = activationOf(name);
-    for (let k = 0; k < y.a.length; k++) y.a[k] = phi.forward(z.a[k]);
-  }
+  if (name === "softmax") for (let t = 0; t < z.T; t++) row(y, t).set(softmax(row(z, t)));
+  else y.a.set(z.a.map(activationOf(name).forward));
   return y;
 }
 
@@ -84,10 +79,7 @@ function activationBackward(dy, y, name) {
       const [dy_t, y_t, sum] = [row(dy, t), row(y, t), dot(row(dy, t), row(y, t))];
       row(dz, t).set(y_t.map((y_k, k) => y_k * (dy_t[k] - sum))); // (5')
     }
-  } else {
-    const phi = activationOf(name);
-    for (let k = 0; k < dz.a.length; k++) dz.a[k] = phi.backward(dy.a[k], y.a[k]);
-  }
+  } else dz.a.set(dy.a.map((dy_k, k) => activationOf(name).backward(dy_k, y.a[k])));
   return dz;
 }
 
@@ -175,11 +167,8 @@ function makeLSTM(config, { W, U, b }) {
       return [y, cache];
     },
     backward(dy, cache) {
-      let dy_t = dy;
-      if (!all) {
-        dy_t = zeros(cache.x.T, dy.D);
-        if (dy_t.T) row(dy_t, dy_t.T - 1).set(dy.a);
-      }
+      const dy_t = all ? dy : zeros(cache.x.T, dy.D);
+      if (!all && dy_t.T) row(dy_t, dy_t.T - 1).set(dy.a);
       const [dx, grads] = lstmBackward(dy_t, cache, W, U, activation, recurrent);
       return [backwards ? flip(dx) : dx, { ...grads, dy: dy_t }];
     },
@@ -187,7 +176,6 @@ function makeLSTM(config, { W, U, b }) {
 }
 
 // ---- Bidirectional: minilstm/layers/bidirectional.py ----------------------------------------------------------------
-
 function mergeForward(f, r, mode) {
   const y = zeros(f.T, mode === "concat" ? 2 * f.D : f.D);
   for (let t = 0; t < f.T; t++) {
@@ -236,7 +224,6 @@ function makeBidirectional(config, params) {
 }
 
 // ---- Windows, Conv1D and pooling: minilstm/layers/windows.py, conv1d.py, pooling.py ----------------------------------
-
 function makeWindows(size, stride = 1, dilation = 1, padding = "valid") {
   const span = (size - 1) * dilation + 1;
   const count = (n) => Math.max(1, padding === "valid" ? Math.floor((n - span) / stride) + 1 : Math.ceil(n / stride));
@@ -311,7 +298,6 @@ function makePooling(windows, mean) {
 }
 
 // ---- Embedding, Dense, Activation, Dropout, Flatten ------------------------------------------------------------------
-
 function makeEmbedding(config, { E }) {
   const D = config.output_dim;
   return {
@@ -373,7 +359,6 @@ const LAYERS = {
 };
 
 // ---- Loading ----------------------------------------------------------------------------------------------------------
-
 /** Decode base64 into bytes. */
 function decodeBase64(text) {
   const codes = new Uint8Array(128);
@@ -489,14 +474,30 @@ function orthogonal(a, rows, columns) {
   return a;
 }
 
-// ---- Text: minilstm/data/text.py --------------------------------------------------------------------------------------
+// ---- Text: minilstm/data/text.py and, for all levels but "word", data/cutting.py -------------------------------------
+const UNSPACED = String.raw`\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\u30fc\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}`;
+const LETTER = String.raw`[[\p{L}\p{M}\p{N}\u200c\u200d]--[${UNSPACED}]]`;
+const RUN = String.raw`[${UNSPACED}][${UNSPACED}\p{M}]*`;
+const EMOJI = String.raw`[\p{Extended_Pictographic}\p{Regional_Indicator}]`;
+const TOKEN = new RegExp(`(?<run>${RUN})|${LETTER}+(?:'${LETTER}+)*|(?<emoji>${EMOJI})`, "gv");
+const characters = (text) => Array.from(new Intl.Segmenter("en").segment(text), (found) => found.segment);
+const pairs = (all) => (all.length > 1 ? all.slice(1).map((character, n) => all[n] + character) : all);
 
-/** Split a text into words as Tokenizer does. */
-function splitWords(tokenizer, text) {
-  const signs = new Set(tokenizer.filters);
-  let blanked = "";
-  for (const sign of tokenizer.lower ? text.toLowerCase() : text) blanked += signs.has(sign) ? tokenizer.split : sign;
-  return blanked.split(tokenizer.split).filter((word) => word);
+/** Cut a text into tokens as Tokenizer does. */
+function splitWords({ level = "word", lower, filters, split }, text) {
+  if (level !== "word") text = text.replace(/<br\s*\/?>/gi, " ");
+  if (lower) text = text.toLowerCase();
+  const blank = (sign) => (filters.includes(sign) ? split : sign);
+  if (level === "word") return Array.from(text, blank).join("").split(split).filter(Boolean);
+  text = text.normalize("NFC").replaceAll("\u2019", "'").replace(/[\p{Cf}--[\u200c\u200d\u{e0020}-\u{e007f}]]+/gv, "");
+  const [all, tokens] = [characters(text.replace(/[\s\p{Cc}]+/gu, " ").replace(/^ +| +$/g, "")), []];
+  if (level !== "script") return level === "pair" ? pairs(all) : all;
+  for (let found, rest = text; (found = rest.match(new RegExp(TOKEN, "v"))); ) {
+    const [token] = found.groups.emoji ? characters(rest.slice(found.index)) : found;
+    tokens.push(...(found.groups.run ? pairs(characters(token)) : [token]));
+    rest = rest.slice(found.index + token.length);
+  }
+  return tokens;
 }
 
 /**
@@ -525,7 +526,6 @@ function pad(model, ids) {
 }
 
 // ---- The whole model: minilstm/training.py ----------------------------------------------------------------------------
-
 /** Run the layers from number `first` on: x to the logits, a row for each text, and the caches. */
 function runLayers(model, x, first = 0, nudge = null) {
   const caches = [];

@@ -72,8 +72,9 @@ class Reader:
         every = Tokenizer(**settings)
         every.fit_on_texts([text])
         words = [every.index_word[n] for n in every.texts_to_sequences([text])[0]]
-        found = self.tokenizer.texts_to_sequences(words)  # of each word: its id, that of unknown words, or nothing
         limit, index = self.tokenizer.num_words or np.inf, self.tokenizer.word_index
+        unknown = [index[self.tokenizer.oov_token]] if self.tokenizer.oov_token is not None else []
+        found = [[index[word]] if index.get(word, np.inf) < limit else unknown for word in words]
         ids = np.array([n for one in found for n in one], np.int64)  # all of them
         first = max(0, len(ids) - self.maxlen) if self.maxlen else 0
         ends = np.cumsum([len(one) for one in found]).tolist()

@@ -138,7 +138,9 @@ def numbered(tokenizer, texts):
     """The ids of the texts in V8."""
     model = make_model("lstm")
     about, weights = page_of(model)
-    settings = {name: getattr(tokenizer, name) for name in ("num_words", "filters", "lower", "split", "oov_token")}
+    settings = {
+        name: getattr(tokenizer, name) for name in ("num_words", "filters", "lower", "split", "oov_token", "level")
+    }
     about["tokenizer"] = {**settings, "words": list(tokenizer.word_index)}
     about["maxlen"] = None
     engine = Engine(model)
@@ -160,10 +162,13 @@ ODD = [
     [
         Tokenizer(num_words=60),
         Tokenizer(oov_token="<unknown>", num_words=30),
+        Tokenizer(level="script"),
+        Tokenizer(level="pair"),
+        Tokenizer(level="char", lower=False, oov_token="?"),
         Tokenizer(lower=False, filters="oß😀", split="e"),
         Tokenizer(split="th"),
     ],
-    ids=["60 words", "unknown words", "other signs", "a split of two letters"],
+    ids=["60 words", "unknown words", "scripts", "pairs", "characters", "other signs", "a split of two letters"],
 )
 def test_texts_get_the_ids_that_the_tokenizer_gives_them(tokenizer):
     reviews = load_builtin(200)[0][0]

@@ -75,7 +75,7 @@ def make(name, K=2, dtype="float32"):
     """Make one of the five architectures, or a model with one of the bodies above."""
     if name in NAMES:
         settings = Namespace(model=name, maxlen=MAXLEN, vocab_size=V, embedding_dims=D, hidden_dims=H, dropout=0.2)
-        settings.learning_rate, settings.seed = 0.01, 0
+        settings.learning_rate, settings.seed, settings.word_dropout = 0.01, 0, 0.2
         return finish(make_classifier(settings, K))
     body = copy.deepcopy(BODIES[name])
     last = Dense(1, "sigmoid") if K == 2 else Dense(K, "softmax")

@@ -83,7 +83,8 @@ def test_the_page_has_what_the_tokenizer_needs_to_number_texts():
     model.tokenizer.fit_on_texts(TEXTS)
     found = page_file.model_data(page_model(model))["tokenizer"]
     words = found.pop("words")
-    assert found == {"num_words": 20, "oov_token": "<oov>", "lower": False, "split": "_", "filters": "é"}
+    settings = {"num_words": 20, "oov_token": "<oov>", "lower": False, "split": "_", "filters": "é"}
+    assert found == settings | {"level": "word", "char_level": False}
     assert words == [model.tokenizer.index_word[n] for n in range(1, 20)]
 
 
