@@ -198,7 +198,7 @@ def test_the_gradients_of_the_states_in_a_bidirectional_belong_to_the_words_wher
 def test_the_steps_of_an_lstm_that_reads_backwards_are_in_the_order_of_the_text():
     model = make("bidirectional")
     t, backward = trace(model, TEXT), copy.deepcopy(model)
-    lstm = backward.layers[2].reverse
+    lstm = backward.layers[1].reverse
     x = t["x"][None, ::-1].astype(np.float32)
     _, cache = lstm.forward(x)
     assert t["bidirectional.backward.h"][::-1] == pytest.approx(cache.h[1:, 0], abs=1e-6)
