@@ -28,7 +28,7 @@ config: Any = numba.config
 
 @functools.cache
 def say_once(message: str) -> None:
-    """Print a line on stderr; if that is closed or full, this is no reason to stop."""
+    """Print a line to stderr, once; ignore errors, such as a closed or full stderr."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         sys.stderr.write(f"minilstm: {message}\n")
 

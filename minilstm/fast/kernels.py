@@ -291,7 +291,7 @@ def rmsprop_rows(p: Array, v: Array, at: Array, g: Array, rate: float, rho: floa
 
 @compiled
 def number_words(text: Array) -> tuple[Array, Array, Array, Array]:
-    """Twin of ``text.number_words``: a hash table, where a word stands in the first free slot from its hash on."""
+    """Twin of ``text.number_words``: a hash table with linear probing, so a word is in the first free slot."""
     most = np.count_nonzero(text >= 254)  # words or texts end
     seen = np.empty((most, 5), np.int64)  # (most, 5): start, end, texts, last text, hash; side by side in memory
     places, ends = np.empty(most, np.int64), np.empty(most, np.int64)  # (most,) each
