@@ -24,7 +24,7 @@ from minilstm.data.labels import printable
 from minilstm.explain.commands import add_commands
 from minilstm.gradcheck import check_layer
 from minilstm.layers.base import Layer
-from minilstm.tools import architectures, commands, startup
+from minilstm.tools import architectures, commands, settings, startup
 from minilstm.tools.gradcases import check_all
 from minilstm.tools.report import CENTRAL_LIMIT, COMPLEX_LIMIT, HEADER, Check, Report
 from minilstm.version import __version__
@@ -41,7 +41,8 @@ DATA is one of
   reviews/             a folder with a sub-folder of .txt files for each label
   -                    standard input: a table or JSON
 Files are in UTF-8, and may be compressed (.gz, .bz2, .xz, .zip). There must be at least two labels. A tenth of the
-texts of each label is held out, and the weights that do best on it are kept. Texts may be in any language.
+texts of each label is held out. The weights at the end of training are kept, unless those of an earlier epoch do better
+on the held-out texts by more than the standard error. Texts may be in any language.
 
 examples:
   python -m minilstm train builtin --out model.safetensors
@@ -160,15 +161,15 @@ def make_parser() -> Parser:
 
     def add(option: str, kind: Callable[[str], Any], text: str, default: Any = None) -> None:
         key = option.replace("-", "_")
-        usual = default or ", ".join(f"{data} {settings[key]}" for data, settings in commands.SETTINGS.items())
+        usual = default or ", ".join(f"{data} {values[key]}" for data, values in settings.SETTINGS.items())
         train.add_argument(f"--{option}", type=kind, default=default, metavar="N", help=f"{text} (default: {usual})")
 
-    add("epochs", number(int, 1), "passes over the texts; of many texts of your own, fewer")
-    add("vocab-size", number(int, 2), "vocabulary size")
+    add("epochs", number(int, 1), "passes over the texts; the more texts of your own, the fewer")
+    add("vocab-size", number(int, 2), "vocabulary size; for your own texts, half their number")
     add("maxlen", number(int, 1), "maximum text length in tokens; the last ones are kept")
     add("embedding-dims", number(int, 1), "embedding size", 32)
     add("hidden-dims", number(int, 1), "LSTM units", 64)
-    add("word-dropout", number(float, 0, 1), "fraction of tokens dropped during training")
+    add("word-dropout", number(float, 0, 1), "fraction of tokens dropped in training; more for few texts")
     add("dropout", number(float, 0, 1), "dropout rate before the last layer")
     add("batch-size", number(int, 1), "batch size", 32)
     add("learning-rate", number(float, 1e-12), "RMSprop learning rate at its peak")

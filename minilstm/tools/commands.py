@@ -40,17 +40,10 @@ from minilstm.fast import textbook
 from minilstm.keras.sequences import pad_sequences
 from minilstm.model import Sequential
 from minilstm.runs import saving
-from minilstm.runs.callbacks import Callback, EarlyStopping, OneCycle, say
+from minilstm.runs.callbacks import Callback, OneCycle, say
 from minilstm.runs.checkpoint import ModelCheckpoint, check_replaceable, save_or_rescue
 from minilstm.tools.architectures import make_classifier
-
-OPTIONS = ("epochs", "vocab_size", "maxlen", "word_dropout", "dropout", "learning_rate")
-SETTINGS: dict[str, dict[str, Any]] = {
-    "imdb": dict(zip(OPTIONS, (8, 5000, 300, 0.3, 0.5, 0.002), strict=True)),
-    "builtin": dict(zip(OPTIONS, (8, 200, 50, 0.0, 0.0, 0.005), strict=True)),
-    "own": dict(zip(OPTIONS, (30, 30_000, 300, 0.2, 0.5, 0.002), strict=True)),
-}
-"""Default settings for each kind of data. Of one's own texts, there are fewer epochs where there are many texts."""
+from minilstm.tools.settings import OPTIONS, BestOrLast, settings_for
 
 BATCH = 128  # texts in a batch of predictions
 SAVE = 50  # batches between two saves of --checkpoint
@@ -67,8 +60,7 @@ def train(options: Namespace) -> int:
     check_replaceable(out)
     rows = read(options, part=0)
     labels = choose_labels(rows)
-    fewer = {"epochs": max(5, min(30, 45_000 // len(rows)))} if kind(options.data) == "own" else {}
-    for key, setting in (SETTINGS[kind(options.data)] | fewer).items():
+    for key, setting in settings_for(kind(options.data), len(rows)).items():
         if getattr(options, key) is None:
             setattr(options, key, setting)
     y = class_numbers(rows, labels)  # (N,)
@@ -88,7 +80,8 @@ def train(options: Namespace) -> int:
     say(f"tokens: {model.tokenizer.reason}\n")
     model.summary(say)
     say("")
-    callbacks: list[Callback] = [OneCycle(), EarlyStopping("val_accuracy", 0, options.epochs, "max", True)]
+    keep = BestOrLast(options.epochs, len(held_texts))
+    callbacks: list[Callback] = [OneCycle(), keep]
     if options.checkpoint:
         callbacks.append(ModelCheckpoint(options.checkpoint, options.save_every, options.resume))
     x, x_held = encode(model, texts), encode(model, held_texts)
@@ -103,14 +96,14 @@ def train(options: Namespace) -> int:
     try:
         model.fit(x, y_train, options.batch_size, options.epochs, validation_data=held_data, callbacks=callbacks)
         check_converged(model, options, len(labels))
-        note_training(model, options, len(texts))
+        note_training(model, options, len(texts), keep.kept)
         save_or_rescue(model, out)
     except KeyboardInterrupt as error:
         if not (model.stop_training or (model.history and len(model.history.epoch) == options.epochs)):
             remedy = "nothing was saved; with --checkpoint FILE, a run that was interrupted can be resumed"
             raise KeyboardInterrupt("" if options.checkpoint else remedy) from error
-        callbacks[1].on_train_end()
-        note_training(model, options, len(texts))
+        keep.on_train_end()
+        note_training(model, options, len(texts), keep.kept)
         save_or_rescue(model, out)
         raise KeyboardInterrupt(f"the training had ended, and the model was saved as {out}") from error
     p = probabilities(model, x_held)  # (N, K)
@@ -136,12 +129,10 @@ def train(options: Namespace) -> int:
     return 0
 
 
-def note_training(model: Sequential, options: Namespace, texts: int) -> None:
+def note_training(model: Sequential, options: Namespace, texts: int, accuracy: float) -> None:
     """Write the facts of a training that ended into the model's metadata, for ``inspect``."""
-    history = model.history.history if model.history else {}
-    accuracy = max(history["val_accuracy"])  # of the weights that are kept
     facts = {"data": Path(options.data).name, "texts": texts, "validation_accuracy": accuracy}
-    model.metadata["training"] = facts | {k: getattr(options, k) for k in (*SETTINGS["own"], "batch_size", "seed")}
+    model.metadata["training"] = facts | {k: getattr(options, k) for k in (*OPTIONS, "batch_size", "seed")}
 
 
 def check_converged(model: Sequential, options: Namespace, K: int) -> None:
