@@ -42,6 +42,7 @@ SPACE = regex.compile(r"[\s\p{Cc}]+")
 SPECIAL = regex.compile(rf"[{UNSPACED}\p{{Extended_Pictographic}}\p{{Regional_Indicator}}]")  # more than words
 OTHER = regex.compile(r"[^\p{L}\p{M}\p{N}\u200c\u200d\x00-\x7f]")
 KEPT = bytes(n if n > 127 or chr(n).isalnum() or chr(n) == "'" else WORD_END[0] for n in range(256))
+QUOTE = re.compile(rb"'(?:(?<![^\xff']')|(?![^\xff']))")  # with no letter before or after it
 ASCII = bytes(range(128))
 
 
@@ -54,10 +55,10 @@ def cut(text: str, level: str, lower: bool) -> bytes:
         text = unicodedata.normalize("NFC", text).replace("\u2019", "'")
         foreign = text.encode(*UTF8).translate(None, ASCII).decode(*UTF8)
         text = INVISIBLE.sub("", text) if INVISIBLE.search(foreign) else text
-    if level == "script" and not SPECIAL.search(foreign):  # as TOKEN does, but at the speed of bytes
-        text = OTHER.sub(" ", text) if OTHER.search(foreign) else text
-        words = text.encode(*UTF8).translate(KEPT).replace(b"''", 2 * WORD_END)
-        return words.replace(WORD_END + b"'", WORD_END).replace(b"'" + WORD_END, WORD_END).strip(b"'")
+    if level == "script" and not (foreign and SPECIAL.search(foreign)):  # as TOKEN does, but at the speed of bytes
+        for character in {*OTHER.findall(foreign)} if foreign else ():
+            text = text.replace(character, " ")
+        return QUOTE.sub(WORD_END, text.encode(*UTF8).translate(KEPT))
     if level == "script":
         runs = (pairs(found[0]) if found["run"] else [found[0]] for found in TOKEN.finditer(text))
         tokens: Iterator[str] = itertools.chain.from_iterable(runs)

@@ -61,29 +61,11 @@
   const fraction = (x) => (x < 1e-5 ? `${plain(100 * x)} %` : `${(100 * x).toFixed(x < 0.01 ? 3 : 1)} %`); // may exceed 1
   const narrow = () => width() < 480;
   const tint = (x, largest) => ({ class: x < 0 ? "down" : "up", "--amount": `${Math.round(70 * Math.min(1, Math.abs(x) / (largest || 1)))}%` });
-  const table = (heads, rows, caption) =>
-    make(
-      "table",
-      caption ? make("caption", { class: "soft left" }, caption) : null,
-      make(
-        "thead",
-        make(
-          "tr",
-          heads.map((head) => make("th", { scope: "col" }, head)),
-        ),
-      ),
-      make(
-        "tbody",
-        rows.map((cells) =>
-          cells instanceof Node
-            ? cells
-            : make(
-                "tr",
-                cells.map((cell) => make("td", cell)),
-              ),
-        ),
-      ),
-    );
+  function table(heads, rows, caption) {
+    const line = (cells) => (cells instanceof Node ? cells : make("tr", cells.map((cell) => make("td", cell))));
+    const head = make("tr", heads.map((name) => make("th", { scope: "col" }, name)));
+    return make("table", caption ? make("caption", { class: "soft left" }, caption) : null, make("thead", head), make("tbody", rows.map(line)));
+  }
 
   /** Lines over the steps of a text, each with its own colour and dashes; with `log`, on a logarithmic scale. */
   function chart(series, { at = -1, log = false, low = null, high = null, labels = [], name, pick = null, height = 180 }) {
@@ -138,11 +120,7 @@
         series.map(({ name: label, line }) =>
           make(
             "span",
-            make(
-              "svg",
-              { class: "key", viewBox: "0 0 34 12", width: 34, height: 12, "aria-hidden": "true" },
-              make("path", { class: `line s${line}`, d: "M0 6L34 6" }),
-            ),
+            make("svg", { class: "key", viewBox: "0 0 34 12", width: 34, height: 12, "aria-hidden": "true" }, make("path", { class: `line s${line}`, d: "M0 6L34 6" })),
             `${label}  `,
           ),
         ),
@@ -210,22 +188,22 @@
 
   const readings = new Map();
 
-  /** The model of the state: trained, untrained or the other one, with its forget bias shifted. */
-  function modelNow() {
-    const key = `${state.reader} ${state.shift}`;
+  /** A model, by default that of the state: trained, untrained or the other one, with its forget bias shifted. */
+  function modelNow(reader = state.reader) {
+    const key = `${reader} ${state.shift}`;
     if (!models[key]) {
-      if (state.reader === "untrained") models.untrained ??= untrained(models.trained);
-      const base = models[state.reader];
-      for (const old of Object.keys(models).filter((name) => name.includes(" "))) delete models[old];
+      if (reader === "untrained") models.untrained ??= untrained(models.trained);
+      const base = models[reader];
+      for (const old of Object.keys(models).filter((name) => name.includes(" ") && !name.endsWith(` ${state.shift}`))) delete models[old];
       models[key] = state.shift ? shiftForgetBias(base, state.shift) : base;
     }
     return models[key];
   }
 
   /** Everything that the screens show of one text: words, run, gradients, LSTM runs, and the logits of the prefixes. */
-  function readingOf(text) {
-    const model = modelNow();
-    const key = [state.reader, state.shift, state.k, text].join(" ");
+  function readingOf(text, reader = state.reader) {
+    const model = modelNow(reader);
+    const key = [reader, state.shift, state.k, text].join(" ");
     if (readings.has(key)) return readings.get(key);
     const { tokens, ids, words } = readText(model, text);
     const { x, logits, caches } = forward(model, ids);
@@ -416,11 +394,13 @@
     return `${place}: ${percent(p[best])} ${cut(reading.model.about.labels[best])}. Logit of ${cut(label)}: ${signed(after[reading.k])}${step}.`;
   }
 
+  /** The probability of the label that is explained, from some logits, and after each word. */
+  const chance = ({ model, k }, logits) => probabilities(model, logits)[logits.length === 1 ? 1 : k];
+  const course = (reading) => reading.prefixes.slice(1).map((logits) => chance(reading, logits));
+
   const curve = (reading) => {
     if (!reading.prefixes || !reading.words.length) return make("span");
-    const column = reading.logits.length === 1 ? 1 : reading.k;
-    const values = reading.prefixes.slice(1).map((logits) => probabilities(reading.model, logits)[column]);
-    return chart([{ name: `probability of ${cut(labelOf(reading))} after each word`, values, line: 0 }], {
+    return chart([{ name: `probability of ${cut(labelOf(reading))} after each word`, values: course(reading), line: 0 }], {
       at: wordNow(reading),
       low: 0,
       high: 1,
@@ -468,24 +448,10 @@
       "div",
       { class: "row" },
       reading.runs.length > 1
-        ? [
-            make("label", { for: "run" }, "LSTM"),
-            choice(
-              "run",
-              reading.runs.map((one, n) => [n, one.name]),
-              runNumber(reading),
-            ),
-          ]
+        ? [make("label", { for: "run" }, "LSTM"), choice("run", reading.runs.map((one, n) => [n, one.name]), runNumber(reading))]
         : null,
       units
-        ? [
-            make("label", { for: "unit" }, "unit"),
-            choice(
-              "unit",
-              Array.from({ length: run.cache.h.D }, (_, j) => [j, String(j)]),
-              unit,
-            ),
-          ]
+        ? [make("label", { for: "unit" }, "unit"), choice("unit", Array.from({ length: run.cache.h.D }, (_, j) => [j, String(j)]), unit)]
         : null,
       units ? button("Previous unit", () => set({ unit: Math.max(0, unit - 1) }), { id: "unit-back", disabled: unit === 0 }) : null,
       units ? button("Next unit", () => set({ unit: unit + 1 }), { id: "unit-next", disabled: unit === run.cache.h.D - 1 }) : null,
@@ -635,10 +601,7 @@
         width: W,
         height: H,
         role: "img",
-        "aria-label": biggest
-          .slice(0, 3)
-          .map(([, s]) => `${labels[s]} ${signed(values[s])}`)
-          .join(", "),
+        "aria-label": Array.from(biggest.slice(0, 3), ([, s]) => `${labels[s]} ${signed(values[s])}`).join(", "),
       },
       values.map((v, s) => {
         const size = Math.abs(v) * scale;
@@ -674,7 +637,7 @@
     ].filter((pair) => pair.every((text) => text.split(" ").every(knows)));
     const shown = make("div", "…");
     work("what if", both(reading, after), () => {
-      const [p, q] = [reading, after].map((r) => probabilities(r.model, r.logits)[r.logits.length === 1 ? 1 : reading.k]);
+      const [p, q] = [reading, after].map(({ logits }) => chance(reading, logits));
       const difference = after.logits[reading.k] - reading.logits[reading.k];
       shown.replaceChildren(
         table(
@@ -745,6 +708,34 @@
       [fresh.length ? `New: ${fresh.slice(0, 8).join(", ")}. ` : "", unknown.length ? `Not read: ${unknown.slice(0, 8).join(", ")}.` : ""].join(""),
     );
   };
+
+  // ---- Two models ----------------------------------------------------------------------------------------------------
+
+  function drawModels() {
+    const pair = ["trained", "other"].map((reader) => readingOf(state.text, reader));
+    const names = pair.map((one, n) => `${n ? "the other model" : "this model"}, ${one.model.about.title}`);
+    const same = pair[0].words.length && pair[0].words.join(" ") === pair[1].words.join(" ");
+    const shown = make("div", "Computing …");
+    work("models", both(...pair), () => {
+      const lines = pair.map((one, n) => ({ name: `probability of ${cut(labelOf(one))}: ${names[n]}`, values: course(one), line: n }));
+      const options = { at: wordNow(pair[0]), low: 0, high: 1, labels: pair[0].words, name: "The probability after each word", pick: (t) => set({ t }) };
+      shown.replaceChildren(
+        same ? chart(lines, options) : make("p", { class: "soft" }, "They read different words of this text."),
+        ...pair.flatMap((one, n) => [
+          make("h3", names[n]),
+          make("div", { class: "words" }, wordButtons(one, -1, null)),
+          make("p", `At the end: ${percent(chance(one, one.logits))} ${cut(labelOf(one))}, logit ${signed(one.logits[one.k])}.`),
+        ]),
+      );
+    });
+    return [
+      shown,
+      notes(
+        "Where the lines part, the models read something differently. Choose the other model above to see on the other screens why.",
+        "Two models trained from other random numbers differ, too, so a small difference says nothing about their architecture or texts.",
+      ),
+    ];
+  }
 
   // ---- Backwards -----------------------------------------------------------------------------------------------------
 
@@ -1058,13 +1049,14 @@
 
   // ---- Screens and tour ----------------------------------------------------------------------------------------------
 
-  const hasLSTM = () => models.trained.layers.some(isRecurrent);
-  const hasFilters = () => models.trained.layers.slice(1).find((layer) => layer.class !== "Dropout")?.class === "Conv1D";
+  const hasLSTM = () => modelNow().layers.some(isRecurrent);
+  const hasFilters = () => modelNow().layers.slice(1).find((layer) => layer.class !== "Dropout")?.class === "Conv1D";
   const SCREENS = [
     { id: "step", name: "Inside one step", question: "What happens in one unit while one word is read?", draw: drawStep, if: hasLSTM },
     { id: "memory", name: "Who wrote the memory", question: "Which words are in the memory at the end?", draw: drawMemory, if: hasLSTM },
     { id: "filters", name: "Filters", question: "Which filter fired where?", draw: drawFilters, if: hasFilters },
     { id: "whatif", name: "What if", question: "How would the model read another text?", draw: drawWhatIf },
+    { id: "models", name: "Two models", question: "Do the two models read alike?", draw: drawModels, if: () => models.other },
     { id: "backwards", name: "Backwards", question: "How much gradient is left at the early words?", draw: drawBackwards, if: hasLSTM },
     { id: "units", name: "What a unit follows", question: "What does a unit follow?", draw: drawUnits, if: hasLSTM },
     { id: "words", name: "Which word decided", question: "Which word decided, and do the methods agree?", draw: drawWords },

@@ -177,13 +177,15 @@ def test_texts_get_the_ids_that_the_tokenizer_gives_them(tokenizer):
     assert numbered(tokenizer, texts) == tokenizer.texts_to_sequences(texts)
 
 
+SIGNS = st.sampled_from("ΣσİAa'’.:- \t<br/>\0\u0301\u00ad\u200d\u200e\ufe0f这ーก한각👍🏽👩🇩🇪")
 ASSIGNED = st.characters(exclude_categories=("Cs", "Cn"))  # a letter that Python does not know yet has no lower case
 
 
+@pytest.mark.parametrize("level", ["word", "script", "pair", "char"])
 @settings(max_examples=5)
-@given(st.lists(st.text(st.one_of(ASSIGNED, st.sampled_from("ΣσİAa'.:- \t"))), min_size=40, max_size=40))
-def test_any_text_gets_the_ids_that_the_tokenizer_gives_it(texts):
-    tokenizer = Tokenizer()
+@given(texts=st.lists(st.text(st.one_of(ASSIGNED, SIGNS)), min_size=40, max_size=40))
+def test_any_text_gets_the_ids_that_the_tokenizer_gives_it(level, texts):
+    tokenizer = Tokenizer(level=level)
     tokenizer.fit_on_texts(texts)
     assert numbered(tokenizer, texts) == tokenizer.texts_to_sequences(texts)
 

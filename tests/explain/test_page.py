@@ -270,6 +270,30 @@ def test_a_second_model_can_be_compared(page_for):
     assert "forward" in page.text("screen")
 
 
+def test_two_models_are_shown_side_by_side(page_for):
+    models = [make_model("lstm"), make_model("bidirectional", seed=5)]
+    page = page_for(models[0], width=360, compare=models[1]).open(screen="models")
+    for model in models:
+        p = trace(page_model(model), TEXT)["probability"][-1]
+        assert f"At the end: {100 * p:.1f} %" in page.text("screen")
+    assert page.run("return document.querySelectorAll('#screen path.line').length") == 4  # two curves, two keys
+    assert page.run("return document.documentElement.scrollWidth") <= 360
+    page.open(screen="models", text="what")  # no word that they know
+    assert page.text("screen").count("At the end") == 2
+    assert page.log()[0] == []
+
+
+def test_each_of_two_models_has_the_screens_of_its_own_layers(page_for):
+    page = page_for(make_model("lstm"), compare=make_model("cnn"))
+    for reader, shown, hidden in (("trained", "to-step", "to-filters"), ("other", "to-filters", "to-step")):
+        for screen in [*SCREENS, "models"]:
+            page.open(reader=reader, screen=screen)
+            assert page.log()[0] == []
+        buttons = page.run("return [...document.querySelectorAll('#screens button')].map((one) => one.id)")
+        assert shown in buttons
+        assert hidden not in buttons
+
+
 def lower_the_forget_bias(model):
     b = model.layers[1].params["b"]
     b[len(b) // 4 : len(b) // 2] -= 2
