@@ -1,10 +1,10 @@
 r"""How a text becomes tokens by the rules of Unicode: words, characters, or pairs of characters.
 
-At the levels below, a text is first prepared, in this order: ``<br>`` and ``<br />`` become a space; it becomes lower
-case by ``str.lower``, if wanted, and then NFC; ``\u2019`` becomes ``'``; and invisible characters, those of category Cf
-such as marks of direction, are removed, except for the two joiners and the tags of flags. ``str.lower`` turns İ into i
-and a dot above. What is called a character here is a grapheme cluster, ``\X`` of ``regex``: a letter with its marks, or
-an emoji with its modifiers. (``<br`` and ``br>`` may be in either case; all other rules are those of Unicode.)
+At the levels below, a text is first prepared, in this order: ``<br>`` and ``<br />``, in either case, become a space;
+it becomes lower case by ``str.lower``, if wanted, and then NFC; ``\u2019`` becomes ``'``; and invisible characters,
+those of category Cf such as marks of direction, are removed, except for the two joiners and the tags of flags.
+``str.lower`` turns İ into i and a dot above. What is called a character here is a grapheme cluster, ``\X`` of
+``regex``: a letter with its marks, or an emoji with its modifiers.
 
 char    Each character is a token, be it a letter, a sign or a space. White space and control characters in a row are
         one space, and none at both ends.
@@ -43,7 +43,6 @@ SPECIAL = regex.compile(rf"[{UNSPACED}\p{{Extended_Pictographic}}\p{{Regional_In
 OTHER = regex.compile(r"[^\p{L}\p{M}\p{N}\u200c\u200d\x00-\x7f]")
 KEPT = bytes(n if n > 127 or chr(n).isalnum() or chr(n) == "'" else WORD_END[0] for n in range(256))
 QUOTE = re.compile(rb"'(?:(?<![^\xff']')|(?![^\xff']))")  # with no letter before or after it
-ASCII = bytes(range(128))
 
 
 def cut(text: str, level: str, lower: bool) -> bytes:
@@ -53,7 +52,7 @@ def cut(text: str, level: str, lower: bool) -> bytes:
     foreign = ""  # the characters that are not ASCII, mostly few: searching them alone is faster
     if not text.isascii():
         text = unicodedata.normalize("NFC", text).replace("\u2019", "'")
-        foreign = text.encode(*UTF8).translate(None, ASCII).decode(*UTF8)
+        foreign = text.encode(*UTF8).translate(None, bytes(range(128))).decode(*UTF8)
         text = INVISIBLE.sub("", text) if INVISIBLE.search(foreign) else text
     if level == "script" and not (foreign and SPECIAL.search(foreign)):  # as TOKEN does, but at the speed of bytes
         for character in {*OTHER.findall(foreign)} if foreign else ():
