@@ -12,14 +12,15 @@ const row = (m, t) => m.a.subarray(t * m.D, (t + 1) * m.D);
 const dot = (u, v) => u.reduce((sum, u_j, j) => sum + u_j * v[j], 0);
 const total = (numbers) => numbers.reduce((sum, n) => sum + n, 0);
 
-/** out += x W, for a row x (D,) and W (D, H) from the number `start` on; as x @ W in NumPy. Four rows of W at a time. */
+/** out += x W, for a row x (D,) and W (D, H) from the number `start` on; as x @ W in NumPy. Eight rows of W at a time. */
 function addProduct(out, x, W, start = 0) {
   const [D, H] = [x.length, out.length];
   let d = 0;
-  for (; d + 4 <= D; d += 4) {
-    const p = x[d], q = x[d + 1], r = x[d + 2], s = x[d + 3];
+  for (; d + 8 <= D; d += 8) {
+    const p = x[d], q = x[d + 1], r = x[d + 2], s = x[d + 3], u = x[d + 4], v = x[d + 5], w = x[d + 6], y = x[d + 7];
     for (let j = 0, k = start + d * H; j < H; j++, k++) {
-      out[j] += p * W[k] + q * W[k + H] + (r * W[k + 2 * H] + s * W[k + 3 * H]);
+      out[j] += p * W[k] + q * W[k + H] + (r * W[k + 2 * H] + s * W[k + 3 * H])
+        + (u * W[k + 4 * H] + v * W[k + 5 * H] + (w * W[k + 6 * H] + y * W[k + 7 * H]));
     }
   }
   for (; d < D; d++) for (let j = 0, k = start + d * H; j < H; j++, k++) out[j] += x[d] * W[k];
@@ -27,19 +28,19 @@ function addProduct(out, x, W, start = 0) {
 
 /** out += dz Wᵀ, for a row dz (H,) and W (D, H) from the number `start` on; as dz @ W.T in NumPy. */
 function addProductTransposed(out, dz, W, start = 0) {
-  const H = dz.length;
-  for (let d = 0; d < out.length; d++) {
+  const [D, H] = [out.length, dz.length];
+  let d = 0;
+  for (; d + 4 <= D; d += 4) {
     let p = 0, q = 0, r = 0, s = 0; // four sums, since each addition waits for the one before
-    let j = 0, k = start + d * H;
-    for (; j + 4 <= H; j += 4, k += 4) {
+    for (let j = 0, k = start + d * H; j < H; j++, k++) {
       p += dz[j] * W[k];
-      q += dz[j + 1] * W[k + 1];
-      r += dz[j + 2] * W[k + 2];
-      s += dz[j + 3] * W[k + 3];
+      q += dz[j] * W[k + H];
+      r += dz[j] * W[k + 2 * H];
+      s += dz[j] * W[k + 3 * H];
     }
-    for (; j < H; j++, k++) p += dz[j] * W[k];
-    out[d] += p + q + (r + s);
+    out[d] += p, out[d + 1] += q, out[d + 2] += r, out[d + 3] += s;
   }
+  for (; d < D; d++) for (let j = 0, k = start + d * H; j < H; j++, k++) out[d] += dz[j] * W[k];
 }
 
 // ---- Activations: minilstm/activations.py ----------------------------------------------------------------------------
@@ -90,19 +91,24 @@ function activationBackward(dy, y, name) {
 /**
  * Run (1) to (4): x (T, D) to the cache with the gates i, f, g, o (T, H), h and c (T+1, H), where h[t] is the state
  * before step t, and the parts of z: zx = x W and zh = h U (T, 4H). `nudge` {kind, t, unit, by} adds to one number of
- * h_t or c_t, for finite differences. `products` keeps x_t W of words, where x has their ids, for the next run.
+ * h_t or c_t, for finite differences. For speed, `products` keeps x_t W of words, where x has their ids, and the first
+ * steps are copied from the run `before`, as far as it read the same.
  */
-function lstmForward(x, W, U, b, activation, recurrentActivation, nudge, products) {
+function lstmForward(x, W, U, b, activation, recurrentActivation, nudge, products, before) {
   const [T, H] = [x.T, b.length / 4];
   const [phi, sigma] = [activationOf(activation), activationOf(recurrentActivation)];
   const [i, f, g, o] = [zeros(T, H), zeros(T, H), zeros(T, H), zeros(T, H)];
   const [h, c, zx, zh] = [zeros(T + 1, H), zeros(T + 1, H), zeros(T, 4 * H), zeros(T, 4 * H)];
-  for (let t = 0; t < T; t++) {
+  const parts = { i, f, g, o, h, c, zx, zh };
+  let start = 0;
+  while (before && start < T && row(x, start).every((x_d, d) => x_d === before.x.a[start * x.D + d])) start++;
+  for (const name in start ? parts : {}) parts[name].a.set(before[name].a.subarray(0, parts[name].a.length - (T - start) * parts[name].D));
+  for (let t = start; t < T; t++) {
     const [zx_t, zh_t] = [row(zx, t), row(zh, t)];
     const known = x.ids && products.get(x.ids[t]);
-    if (known) zx_t.set(known);
+    if (known) zx_t.set(x.scale === undefined ? known : known.map((v) => v * x.scale));
     else addProduct(zx_t, row(x, t), W); // (1), x_t W
-    if (x.ids) products.set(x.ids[t], zx_t);
+    if (x.ids && !known) products.set(x.ids[t], zx_t);
     addProduct(zh_t, row(h, t), U); // (1), h_{t-1} U
     for (let j = 0, k = t * H; j < H; j++, k++) {
       i.a[k] = sigma.forward(zx_t[j] + zh_t[j] + b[j]); // (2)
@@ -116,7 +122,7 @@ function lstmForward(x, W, U, b, activation, recurrentActivation, nudge, product
       if (nudge?.kind === "h" && nudge.t === t && nudge.unit === j) h.a[k + H] += nudge.by;
     }
   }
-  return { x, i, f, g, o, h, c, zx, zh };
+  return { x, ...parts };
 }
 
 /**
@@ -150,7 +156,7 @@ function lstmBackward(dy, cache, W, U, activation, recurrentActivation) {
 }
 
 function flip(x) {
-  const y = { ...zeros(x.T, x.D), ids: x.ids?.toReversed() };
+  const y = { ...zeros(x.T, x.D), ids: x.ids?.toReversed(), scale: x.scale };
   for (let t = 0; t < x.T; t++) row(y, t).set(row(x, x.T - 1 - t));
   return y;
 }
@@ -158,10 +164,11 @@ function flip(x) {
 /** One LSTM with its weights, as the class LSTM: all states (T, H), or the last one (1, H). */
 function makeLSTM(config, { W, U, b }) {
   const { activation, recurrent_activation: recurrent, return_sequences: all, go_backwards: backwards } = config;
-  const products = new Map();
+  let [products, before] = [new Map(), null];
   return {
     forward(x, nudge) {
-      const cache = lstmForward(backwards ? flip(x) : x, W, U, b, activation, recurrent, nudge, products);
+      const cache = lstmForward(backwards ? flip(x) : x, W, U, b, activation, recurrent, nudge, products, nudge ? null : before);
+      if (!nudge) before = cache;
       const [T, H] = [x.T, cache.h.D];
       const y = all ? { T, D: H, a: cache.h.a.subarray(H) } : { T: 1, D: H, a: row(cache.h, T) };
       return [y, cache];
@@ -372,22 +379,18 @@ function decodeBase64(text) {
   return bytes;
 }
 
+/** The number with these bits in float16; NaN for infinity, too. */
+function half(bits) {
+  const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
+  if (exponent === 31) return NaN;
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
+}
+
 /** Decode the weights: base64 of little-endian float16 or float32 to float64, without loss. */
 function decodeWeights(text, dtype) {
-  const bytes = decodeBase64(text);
-  let numbers;
-  if (dtype === "float32") {
-    numbers = Float64Array.from(new Float32Array(bytes.buffer));
-  } else {
-    const table = Float64Array.from({ length: 65536 }, (_, bits) => {
-      const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
-      if (exponent === 31) return NaN;
-      return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
-    });
-    const halves = new Uint16Array(bytes.buffer);
-    numbers = new Float64Array(halves.length);
-    for (let k = 0; k < halves.length; k++) numbers[k] = table[halves[k]];
-  }
+  const { buffer } = decodeBase64(text);
+  const table = Float64Array.from({ length: 65536 }, (_, bits) => half(bits));
+  const numbers = dtype === "float32" ? new Float64Array(new Float32Array(buffer)) : new Float64Array(new Uint16Array(buffer)).map((bits) => table[bits]);
   if (!numbers.every(Number.isFinite)) throw new Error("the weights of this model are not all finite numbers");
   return numbers;
 }
@@ -427,13 +430,11 @@ function buildModel(about, weights) {
 
 /** The model with `shift` added to the forget part of every LSTM's bias. */
 function shiftForgetBias(model, shift) {
-  const weights = model.weights.map((arrays) =>
-    mapObject(arrays, (array, name) => {
-      const [first, end] = forgetPart(arrays, name);
-      return end ? array.map((b, k) => (k >= first && k < end ? b + shift : b)) : array;
-    }),
-  );
-  return buildModel(model.about, weights);
+  const shifted = (arrays) => mapObject(arrays, (array, name) => {
+    const [first, end] = forgetPart(arrays, name);
+    return end ? array.map((b, k) => (k >= first && k < end ? b + shift : b)) : array;
+  });
+  return buildModel(model.about, model.weights.map(shifted));
 }
 
 /** The model with weights as they are drawn before training (see minilstm/initializers.py; other random numbers). */
@@ -619,7 +620,7 @@ function gradientTimesInput(model, ids, k) {
 function* integratedGradients(model, ids, k) {
   const { x, logits } = forward(model, ids);
   const values = new Array(x.T).fill(0);
-  const run = (scale) => runLayers(model, { ...x, a: x.a.map((v) => v * scale) }, 1);
+  const run = (scale) => runLayers(model, { ...x, a: x.a.map((v) => v * scale), ids: pad(model, ids), scale }, 1);
   for (let m = 0; m < IG_STEPS; m++) {
     const { caches } = run((m + 0.5) / IG_STEPS);
     yield m / IG_STEPS;
@@ -634,9 +635,8 @@ function* integratedGradients(model, ids, k) {
 function runsOf(model, caches, grads, n) {
   const { class: kind, config } = model.layers[n];
   if (kind === "LSTM") return [{ run: "", config, cache: caches[n], grads: grads[n], backwards: Boolean(config.go_backwards) }];
-  return ["forward", "backward"].map((run) => {
-    return { run, config: config.layer.config, cache: caches[n][run], grads: grads[n][run], backwards: run === "backward" };
-  });
+  const one = (run) => ({ run, config: config.layer.config, cache: caches[n][run], grads: grads[n][run], backwards: run === "backward" });
+  return ["forward", "backward"].map(one);
 }
 
 const isRecurrent = (layer) => layer.class === "LSTM" || layer.class === "Bidirectional";
