@@ -1,8 +1,13 @@
 """The explorer page in a real browser: its numbers, its screens by keyboard alone, and hostile models."""
 
+import base64
 import json
+import os
 import re
 import shutil
+import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -21,6 +26,7 @@ pytestmark = [
     pytest.mark.slow,  # each page takes about a second, and the browser some more to start
     pytest.mark.skipif(not CHROMIUM, reason="no browser: apt-get install chromium chromium-driver"),
 ]
+DEMOS = Path(__file__).parents[2] / "demos"
 SCREENS = ["step", "memory", "filters", "whatif", "backwards", "units", "words"]
 TEXT = "w3 w1 what w4 w1 w5 w9"
 
@@ -200,6 +206,19 @@ def test_a_deleted_word_is_compared_with_the_reading_before(page_for):
     assert changed - before == pytest.approx(difference, abs=2e-3)
     assert difference != 0
     assert page.run("return document.getElementById('what').value") == "w1 w4 w1 w5 w9"
+
+
+def test_the_screenshot_in_the_readme_shows_the_page_of_the_demo(browser, tmp_path):
+    """The picture is made here. To replace the one in demos/, run this with SCREENSHOT=demos/page.png."""
+    command = [sys.executable, DEMOS / "look.py", "--data", "builtin", "--out", tmp_path]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    page = Page(browser, tmp_path / "look.html", 900).open(screen="step", t=14, unit=2)
+    assert re.search(r"After word 15 of 16, “not”: 9\d\.\d % negative", page.text("answer"))
+    area = {"x": 0, "y": 0, "width": 900, "height": page.run("return document.body.scrollHeight"), "scale": 1}
+    shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": area, "captureBeyondViewport": True})
+    picture = base64.b64decode(shot["data"])
+    assert struct.unpack(">I", picture[16:20]) == struct.unpack(">I", (DEMOS / "page.png").read_bytes()[16:20])  # width
+    Path(os.environ.get("SCREENSHOT", tmp_path / "page.png")).write_bytes(picture)
 
 
 def test_the_tour_visits_every_screen_through_the_url(page_for):
