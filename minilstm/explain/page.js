@@ -1144,8 +1144,9 @@
     const numbers = decodeWeights(byId("weights").textContent, about.dtype);
     models = { trained: loadModel(about, numbers) };
     if (about.compare) models.other = loadModel(about.compare, numbers);
+    const count = total(Object.values(models.trained.weights).flatMap((arrays) => Object.values(arrays).map((array) => array.length)));
     byId("about").textContent =
-      `${about.title}; predicts ${about.labels.map((label) => cut(label)).join(" or ")}; ${about.tokenizer.words.length.toLocaleString("en")} words, ${numbers.length.toLocaleString("en")} weights.`;
+      `${about.title}; predicts ${about.labels.map((label) => cut(label)).join(" or ")}; ${about.tokenizer.words.length.toLocaleString("en")} words, ${count.toLocaleString("en")} weights.`;
     state = fromHash();
     addEventListener("hashchange", () => {
       state = fromHash();

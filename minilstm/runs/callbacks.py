@@ -296,4 +296,4 @@ def say(text: str, file: Any = None) -> None:
 
 def _readable(logs: Logs | None) -> dict[str, str]:
     """Round for the screen."""
-    return {name: f"{number:.4f}" for name, number in (logs or {}).items()}
+    return {name: number if isinstance(number, str) else f"{number:.4f}" for name, number in (logs or {}).items()}

@@ -171,6 +171,15 @@ def test_a_log_file_gets_a_line_for_each_epoch(capsys):
     assert err == ""
 
 
+def test_a_callback_may_add_text_to_the_line_of_an_epoch(capsys):
+    class Note(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["note"] = "hello"
+
+    model().fit(X, Y, callbacks=[Note()])
+    assert capsys.readouterr().out.endswith("  note hello\n")
+
+
 def test_silent_means_silent(capsys):
     model().fit(X, Y, epochs=1, verbose=0)
     assert capsys.readouterr() == ("", "")
