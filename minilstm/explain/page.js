@@ -289,6 +289,7 @@
     });
     const kept = model.about.maxlen;
     const missed = tokens.filter((token) => !token.kept || !token.known).length;
+    const unknown = tokens.filter((token) => !token.known).length;
     const reads = { trained: "this model", untrained: "the same layers with untrained weights", other: "the other model" };
     fill(
       byId("read"),
@@ -332,7 +333,7 @@
           ? make(
               "p",
               { class: "soft" },
-              `${missed} of ${tokens.length} words are struck through: the model does not know them${kept ? `, or they come before the last ${kept} words, the only ones that it reads` : ""}.`,
+              `${missed} of ${tokens.length} words are struck through: ${[unknown ? `the model does not know ${unknown}` : "", missed > unknown ? `it reads only the last ${kept} words that it knows` : ""].filter(Boolean).join("; ")}.`,
             )
           : null,
         notes(
@@ -475,10 +476,13 @@
     ];
     const [kept, written, phi_c] = [of(f) * of(c), of(i) * of(g), activationOf(run.config.activation).forward(of(c, s + 1))];
     const number = narrow() ? shortSigned : signed;
+    const change = Array.from(row(c, s + 1), (c_j, u) => c_j - row(c, s)[u]);
+    const most = change.map((_, u) => u).sort((u, v) => Math.abs(change[v]) - Math.abs(change[u]));
     const names = { σ: run.config.recurrent_activation ?? "linear", φ: run.config.activation ?? "linear" };
     return [
       pickers(reading, run),
       make("p", `${run.name} reads ${quote(run.labels[s])}, its step ${s + 1} of ${i.T}; unit ${j}. σ is ${names.σ}, φ is ${names.φ}.`),
+      make("p", { class: "soft" }, `Here c changes most in ${Array.from(most.slice(0, 3), (u) => `unit ${u}, by ${signed(change[u])}`).join("; ")}.`),
       make("p", { class: "equation" }, "(1) z = x W + h U + b, (2) the gates from z:"),
       table(
         ["gate", "x W", "+ h U", "+ b", "= z", "gate"],
@@ -552,7 +556,7 @@
       make(
         "p",
         { class: "soft" },
-        `Units of ${run.name}, sorted by their part of the logit, ∂logit/∂h × h at the last step. A segment is what one word wrote and later words kept: + to the right, − to the left. The number in parentheses is the step at which the word was read.`,
+        `Units of ${run.name}, sorted by their part of the logit, ∂logit/∂h × h at the last step. A segment is what one word wrote into c and later words kept: + to the right, − to the left; the layer after it may read the unit with the other sign. If only a Dense layer follows, the parts and its bias add up to the logit. The number in parentheses is the step at which the word was read.`,
       ),
       shown.map(({ j, wrote, c, h, part }) => {
         const order = wrote.map((_, s) => s).sort((a, b) => Math.abs(wrote[b]) - Math.abs(wrote[a]));
@@ -641,7 +645,7 @@
       const difference = after.logits[reading.k] - reading.logits[reading.k];
       shown.replaceChildren(
         table(
-          ["", `logit of ${cut(labelOf(reading))}`, "probability"],
+          ["", `logit of ${cut(labelOf(reading))}`, "its probability"],
           [
             ["before", signed(reading.logits[reading.k]), percent(p)],
             ["changed", signed(after.logits[reading.k]), percent(q)],
@@ -678,7 +682,7 @@
             presets.map(([a, b], n) => button(`${quote(a)} and ${quote(b)}`, () => set({ text: a, what: b, t: -1 }), { id: `preset-${n}` })),
           )
         : null,
-      make("label", { for: "what" }, "The changed text:"),
+      make("label", { for: "what" }, "The changed text, without the words that the model does not read:"),
       typed,
       make(
         "div",
@@ -809,7 +813,7 @@
         ? null
         : make(
             "p",
-            `Of ‖∂logit/∂c‖ at the last step, ${fraction(dc[s] / dc[T - 1])} is left at this step${earlier >= 0 ? `, and of that at this step, ${fraction(dc[earlier] / dc[s])} is left 20 steps earlier, at ${quote(run.labels[earlier])}` : ""}.`,
+            `At this step, ${fraction(dc[s] / dc[T - 1])} of the last step’s ‖∂logit/∂c‖ is left.${earlier < 0 ? "" : ` Of this step’s, ${fraction(dc[earlier] / dc[s])} is left 20 steps earlier, at step ${earlier + 1}, ${quote(run.labels[earlier])}.`}`,
           ),
       s < 0
         ? null
@@ -839,6 +843,7 @@
     const show = Object.hasOwn(SCALES, state.show) ? state.show : "c";
     const [m, shift, [low, high]] = [run.cache[show], show === "c" || show === "h" ? 1 : 0, SCALES[show]];
     const value = (t, u) => m.a[(t + shift) * H + u];
+    const number = low < 0 ? signed : plain;
     const canvas = make("canvas", {
       width: width(),
       height: Math.min(480, Math.max(100, H * 14)),
@@ -880,7 +885,7 @@
         canvas,
         make(
           "figcaption",
-          `A row for each unit, a column for each step. The scale is fixed: ${signed(low)} is the colour of “−”, ${signed(high)} that of “+”; what is beyond has the colour of the end. The frames mark unit ${j} and the word of the state.`,
+          `A row for each unit, 0 at the top, and a column for each step. The scale is fixed: ${signed(low)} is the colour of “−”, ${signed(high)} that of “+”; what is beyond has the colour of the end. The frames mark unit ${j} and the word of the state.`,
         ),
       ),
       chart([{ name: `${show} of unit ${j}`, values, line: 0 }], {
@@ -896,13 +901,13 @@
         ? null
         : make(
             "p",
-            `At ${quote(run.labels[s])}: ${show} of unit ${j} is ${signed(value(s, j))}${s > 0 ? `, it was ${signed(value(s - 1, j))} one step before` : ""}.`,
+            `At ${quote(run.labels[s])}: ${show} of unit ${j} is ${number(value(s, j))}${s > 0 ? `; it was ${number(value(s - 1, j))} one step before, so it changes by ${signed(value(s, j) - value(s - 1, j))}` : ""}.`,
           ),
       context
         ? [
-            make("h3", `Words that raise c of unit ${j} most, and the words read before them`),
+            make("h3", `Words (bold) that raise c of unit ${j} most, after the words before them, in the texts that the page was written with`),
             make("ul", context.raises.map(spoken)),
-            make("h3", "Words that lower it most"),
+            make("h3", "Words that lower c most"),
             make("ul", context.lowers.map(spoken)),
           ]
         : null,
@@ -964,10 +969,10 @@
   // ---- Which word did it ---------------------------------------------------------------------------------------------
 
   const METHODS = [
-    ["leave one out", (r) => leaveOneOut(r.model, r.ids, r.k), "the change of the logit when the word is left out; no sum must hold"],
-    ["gradient × input", (r) => at_once(gradientTimesInput(r.model, r.ids, r.k)), "the slope at this text; no sum must hold"],
-    ["integrated gradients", (r) => integratedGradients(r.model, r.ids, r.k), "the mean slope on the way from word vectors of 0"],
-    ["memory account", (r) => at_once(memoryAccount(r.model, r.ids, r.k)), "what the word wrote and the last LSTM kept and showed"],
+    ["leave one out", (r) => leaveOneOut(r.model, r.ids, r.k), "the logit minus that of the text without the word; no sum must hold"],
+    ["gradient × input", (r) => at_once(gradientTimesInput(r.model, r.ids, r.k)), "the word vector times the slope at this text; no sum must hold"],
+    ["integrated gradients", (r) => integratedGradients(r.model, r.ids, r.k), "the word vector times the mean slope on the way from 0 to it; the sum is the logit minus that of word vectors of 0"],
+    ["memory account", (r) => at_once(memoryAccount(r.model, r.ids, r.k)), "what the word wrote and the last LSTM kept and showed; the sum is the logit minus that with empty cells, if the layers above are linear"],
   ];
   function* at_once(value) {
     yield 0;
@@ -1076,7 +1081,7 @@
     [{ screen: "step", t: 0 }, "At the first word there is no memory yet: what was kept is 0, and c is what was written."],
     [{ screen: "memory" }, "At the end, each cell is a sum over the words: what each wrote, times how much every later forget gate kept."],
     [{ screen: "filters" }, "The convolution looks at a few words at a time. These are the places where each filter was strongest."],
-    [{ screen: "whatif" }, "Change the text and see what the model really does. Delete the word with the largest number, or put “not” before it."],
+    [{ screen: "whatif" }, "Change the text and see what the model really does. Delete the word that you think decides, or put “not” before it."],
     [
       { screen: "backwards", shift: 0 },
       "Learning needs the gradient to flow back. The lines show how much is left at each word; they fall towards the early ones.",

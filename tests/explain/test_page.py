@@ -340,7 +340,7 @@ def test_what_one_reads_in_the_page_of_a_changed_model_is_true_of_that_model(pag
 
     page.open(screen="backwards")
     norms = np.linalg.norm(t["lstm.dc"], axis=1)
-    left, unit = re.search(r"this step, ([\d.]+(?:e−\d+)?)( ?%) is left 20 steps earlier", page.text("screen")).groups()
+    left, unit = re.search(r"this step’s, ([\d.]+(?:e−\d+)?)( ?%) is left 20 steps", page.text("screen")).groups()
     assert unit == " %"
     assert float(left.replace("−", "-")) == pytest.approx(100 * norms[-21] / norms[-1], rel=0.06)
 
