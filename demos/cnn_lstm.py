@@ -2,7 +2,7 @@
 
 Expect 86.6% on 5,000 reviews after 8 to 20 s of training, and 86.8% from the bag of words. The LSTM has only half as
 many steps to compute, and loses no accuracy. On the built-in corpus expect 100.0%, and 57.5% from the bag of words, but
-only with ``padding="same"``. Without it, pooling drops the last of an odd number of windows and with it the last word,
+only with ``padding="same"``. Without it, pooling drops the last of an odd number of windows, and with it the last word,
 which may be the decisive one; then expect 88.8%.
 """
 

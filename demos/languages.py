@@ -1,7 +1,7 @@
-"""Train an LSTM on your own texts in any language, cut into words, characters, pairs of characters, or as "auto" does.
+"""Train an LSTM on your own texts in any language, cut into words, characters, pairs of characters, or by "auto".
 
-Give a file with texts and labels, in a form that ``python -m minilstm train --help`` lists. A tenth of the texts of
-each label is held out. The table gives the number of distinct tokens, the tokens of a text, the fraction of unknown
+Give a file with texts and labels, in a format that ``python -m minilstm train --help`` lists. A tenth of the texts of
+each label is held out. The table gives the number of distinct tokens, the mean number per text, the fraction of unknown
 ones in held-out texts, and the best accuracy on these texts. Where words are not separated by spaces, as in Chinese, a
 sentence is one word, most words are unknown, and nothing is learned. The plot shows the accuracy after each epoch.
 
@@ -30,7 +30,7 @@ EXAMPLES = """\
 examples:
   python demos/languages.py reviews.csv                            all four
   python demos/languages.py reviews.csv --levels word auto         only these
-  python demos/languages.py mails.jsonl --text-column body         texts that are under another name
+  python demos/languages.py mails.jsonl --text-column body         texts in a column of another name
 """
 LEVELS = ("word", "char", "pair", "auto")
 
@@ -43,7 +43,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--text-column", default="text", metavar="NAME", help="column with the texts (default: text)")
     parser.add_argument("--label-column", default="label", metavar="NAME", help="column of labels (default: label)")
     parser.add_argument("--levels", nargs="+", default=LEVELS, choices=LEVELS, help="default: all")
-    passes = "passes over the texts (default: the fewer, the more texts there are)"
+    passes = "passes over the texts (default: fewer if there are more texts)"
     parser.add_argument("--epochs", type=number(int, 1), metavar="N", help=passes)
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="random seed (default: 0)")
     parser.add_argument("--out", default="languages.png", metavar="FILE", help="the plot (default: languages.png)")

@@ -1,6 +1,6 @@
 """Train a classic LSTM with few units, and look at how it reads a review: in the terminal, in plots, and in a page.
 
-Expect 100.0% on the built-in corpus after about 10 s of training, and the files that the last lines name. On IMDB
+Expect 100.0% on the built-in corpus after about 10 s of training, and the files named in the last lines. On IMDB
 reviews it takes about a minute, and the page shows what a model learns from real language.
 """
 
@@ -35,7 +35,7 @@ def options() -> argparse.Namespace:
     data = os.environ.get("MINILSTM_DATA") or "builtin"
     parser.add_argument("--data", default=data, metavar="PATH", help=f"IMDB archive or folder (default: {data})")
     parser.add_argument(
-        "--reviews", type=number(int, 20), default=5000, metavar="N", help="to train on (default: 5000)"
+        "--reviews", type=number(int, 20), default=5000, metavar="N", help="reviews to train on (default: 5000)"
     )
     units = "LSTM units, few enough to look at each (default: 8)"
     parser.add_argument("--hidden-dims", type=number(int, 1), default=8, metavar="N", help=units)

@@ -2,11 +2,11 @@
 
 Expect every line of the table to end in "as expected". No line depends on vocabulary or on luck: a bag of words cannot
 see order, a convolution sees three words at a time, an LSTM sees nothing that comes later, and it forgets, unless its
-forget gate starts open. Each model stops once it gets 98% right, so the seconds are those it took to learn the task.
+forget gate starts open. Training stops once a model gets 98% right, so the seconds are those it took to learn the task.
 
 Half of the labels are 1, so chance is 50%. One case is left out because it depends on luck: with a forget bias of 1,
-which is the default here and in Keras, and only texts of 50 words, some seeds learn to recall the first word, but most
-do not.
+the default here and in Keras, and training texts that all have 50 words, some seeds learn to recall the first word, but
+most do not.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def order(rng: np.random.Generator) -> Data:
 
 
 def padded(rng: np.random.Generator) -> Data:
-    """As :func:`order`, with 170 zeros after each text."""
+    """Like :func:`order`, with 170 zeros after each text."""
     x, y = order(rng)
     return pad_sequences(x, 200, padding="post"), y
 

@@ -90,7 +90,7 @@ def main() -> None:
     add = parser.add_argument
     add("--model", choices=MODELS, default="lstm", help="which of the five models to train (default: lstm)")
     mistakes = ("texts_to_matrix", "sigmoid")
-    add("--mistake", choices=mistakes, action="append", default=[], help="make this mistake; may be given twice")
+    add("--mistake", choices=mistakes, action="append", default=[], help="make this mistake; give it twice for both")
     add("--data", metavar="PATH", help="IMDB archive or folder, or 'builtin' (default: $MINILSTM_DATA, else download)")
     add("--reviews", type=number(int, 20), default=5000, metavar="N", help="training reviews, and test reviews")
     add("--epochs", type=number(int, 1), default=6, metavar="N", help="passes over the reviews (default: 6)")

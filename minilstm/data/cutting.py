@@ -1,18 +1,18 @@
 r"""How a text becomes tokens by the rules of Unicode: words, characters, or pairs of characters.
 
-At the levels below, a text is first prepared, in this order: ``<br>`` and ``<br />``, in either case, become a space;
-it becomes lower case by ``str.lower``, if wanted, and then NFC; ``\u2019`` becomes ``'``; and invisible characters,
-those of category Cf such as marks of direction, are removed, except for the two joiners and the tags of flags.
-``str.lower`` turns İ into i and a dot above. What is called a character here is a grapheme cluster, ``\X`` of
+At the levels below, a text is first prepared, in this order: ``<br>`` and ``<br />``, in upper or lower case, become a
+space; it is lower-cased by ``str.lower``, if wanted, and normalised to NFC; ``\u2019`` becomes ``'``; and invisible
+characters, those of category Cf such as direction marks, are removed, except for the two joiners and the tags of flags.
+``str.lower`` turns İ into i and a combining dot above. What is called a character here is a grapheme cluster, ``\X`` of
 ``regex``: a letter with its marks, or an emoji with its modifiers.
 
-char    Each character is a token, be it a letter, a sign or a space. White space and control characters in a row are
-        one space, and none at both ends.
-pair    The same, but each two neighbouring characters are a token: "ab c" becomes "ab", "b " and " c". A text of one
+char    Each character is a token, be it a letter, a sign or a space. A run of white space and control characters
+        becomes one space, and is removed at both ends of the text.
+pair    The same, but every two neighbouring characters are a token: "ab c" becomes "ab", "b " and " c". A text of one
         character is one token.
-script  Whatever is found first, from left to right, of these: a run of characters of the scripts in UNSPACED, which
+script  From left to right, whichever of these is found first: a run of characters of the scripts in UNSPACED, which
         put no spaces between words, cut into pairs as above; a word, which is a run of other letters, marks, numbers
-        and joiners, within which single apostrophes may be; an emoji. Everything else separates tokens.
+        and joiners, and may have single apostrophes within it; an emoji. Everything else separates tokens.
 auto    "script" or "pair", as :func:`choose_level` decides for the texts that a tokenizer is fitted on.
 """
 
@@ -25,9 +25,9 @@ import numpy as np
 import regex
 
 UTF8 = ("utf-8", "surrogatepass")  # takes any str, even one with half a surrogate pair
-WORD_END = b"\xff"  # no character has this byte in UTF-8
+WORD_END = b"\xff"  # no character contains this byte in UTF-8
 MOST_UNKNOWN = 0.3  # of the words in held-out texts; above this, words are too rare to be tokens
-ENOUGH, SAMPLE = 5_000, 50_000  # words: with fewer, most are unknown in any language; the more, the fewer are
+ENOUGH, SAMPLE = 5_000, 50_000  # words: with fewer, most are unknown in any language; with more, fewer are
 
 UNSPACED = r"\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\u30fc\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}"
 LETTER = rf"[\p{{L}}\p{{M}}\p{{N}}\u200c\u200d--[{UNSPACED}]]"
@@ -49,7 +49,7 @@ def cut(text: str, level: str, lower: bool) -> bytes:
     """Cut a text at "script", "pair" or "char"; return its tokens in UTF-8, with WORD_END between them."""
     text = BREAK.sub(" ", text) if "<" in text else text
     text = text.lower() if lower else text
-    foreign = ""  # the characters that are not ASCII, mostly few: searching them alone is faster
+    foreign = ""  # the characters that are not ASCII, usually few: searching them alone is faster
     if not text.isascii():
         text = unicodedata.normalize("NFC", text).replace("\u2019", "'")
         foreign = text.encode(*UTF8).translate(None, bytes(range(128))).decode(*UTF8)
@@ -68,7 +68,7 @@ def cut(text: str, level: str, lower: bool) -> bytes:
 
 
 def pairs(text: str) -> Iterator[str]:
-    """Yield each two neighbouring characters of a text, or its only one."""
+    """Yield every two neighbouring characters of a text, or its only character."""
     characters = CHARACTER.findall(text)
     return map("".join, itertools.pairwise(characters)) if len(characters) > 1 else iter(characters)
 
@@ -76,9 +76,9 @@ def pairs(text: str) -> Iterator[str]:
 def choose_level(texts: Sequence[str], lower: bool) -> tuple[str, str]:
     """Choose "script" or "pair" for texts in any language; return the level, and what it means and why.
 
-    Texts are drawn until they have SAMPLE words, and every tenth is held out. If more than MOST_UNKNOWN of its words
-    occur in none of the others, as in languages that add particles to words, pairs are better; but not if there are
-    fewer words than ENOUGH.
+    Texts are drawn until they have SAMPLE words, and every tenth is held out. If more than MOST_UNKNOWN of the words
+    in these occur in none of the others, as in languages that add particles to words, pairs are better, but not if
+    there are fewer words than ENOUGH.
     """
     words: list[list[str]] = []
     total = special = 0  # words; pairs and emoji

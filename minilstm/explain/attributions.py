@@ -7,18 +7,18 @@ For the vectors x_t of T words and the logit L(x_1 .. x_T)::
     (3)  integrated_gradients_t  = x_t · mean of ∂L/∂x_t at α x, over α from 0 to 1
     (4)  memory_t                = Σ_j A_t[j] i_t[j] g_t[j],   A_t = r_t + f_{t+1} ⊙ A_{t+1}
 
-(1) is an experiment, but two words that say the same hide each other: leaving out either of them changes nothing.
-(2) is the slope at the whole text. An LSTM forgets, so the slope fades towards early words, and a saturated gate has
+(1) is an experiment, but two words that say the same thing hide each other: leaving out either of them changes nothing.
+(2) uses the slope at the whole text. An LSTM forgets, so the slope fades towards early words, and a saturated gate has
 none. Its sum means nothing.
-(3) sums to L(x) - L(0), where every word has the vector 0, up to the error of the mean, here of 50 midpoints
+(3) sums to L(x) - L(0), where every word has the vector 0, up to the error of a mean over 50 midpoints
 (Sundararajan, Taly & Yan 2017).
-(4) opens the sum in the cell, of the last LSTM whose steps are words. Equation (3) of ``layers/lstm.py`` gives exactly
+(4) expands the sum in the cell of the last LSTM whose steps are words. Equation (3) of ``layers/lstm.py`` gives exactly
 
     (5)  c_T = Σ_t (Π_{s>t} f_s) ⊙ i_t ⊙ g_t
 
 so each part of c_T belongs to one word. r_t = ∂L/∂h_t ⊙ (h_t - o_t φ(0)) / c_t, with the gradient from the layers above
-alone, is how much a unit of c_t counts. Where these layers are linear, the sum is L minus the logit with empty cells.
-What the gates learned from earlier words is not passed on to those: (4) says who wrote, not who decided to write.
+alone, says how much each unit of c_t counts. If these layers are linear, the sum is L minus the logit with empty cells.
+What the gates owe to earlier words is not credited to those: (4) says which word wrote, not which one decided.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def leave_one_out(reader: Reader, ids: Array, target: int) -> Array:
 
 
 def integrated_gradients(reader: Reader, x: Array, lengths: Lengths, target: int) -> tuple[Array, float]:
-    """Average the gradient from the vector 0 to x (1, T, D) by the midpoint rule (3): (T,), and the sum expected."""
+    """Average the gradient from the vector 0 to x (1, T, D) by the midpoint rule (3): (T,), and the expected sum."""
     layers, mean = reader.layers[1:], np.zeros(x.shape[1:])  # (T, D)
     alphas, size = (np.arange(POINTS) + 0.5) / POINTS, max(1, STEPS // x.shape[1])
     for part in np.split(alphas, range(size, POINTS, size)):
@@ -66,7 +66,7 @@ def integrated_gradients(reader: Reader, x: Array, lengths: Lengths, target: int
 
 
 def memory_account(f: Array, i: Array, g: Array) -> Array:
-    """Compute what each step of an LSTM wrote into c_T and is still there, the terms of (5), from its gates: (T, H)."""
+    """Compute, from its gates, what each step of an LSTM wrote that is still in c_T, the terms of (5): (T, H)."""
     kept = np.cumprod(np.concatenate([f[1:], np.ones_like(f[:1])])[: len(f)][::-1], axis=0)[::-1]  # Π f_s, (T, H)
     return kept * i * g  # (5), (T, H)
 
@@ -75,7 +75,7 @@ def memory(s: States) -> Array:
     """Run (4) over the states of one LSTM, in the order of reading: (T,)."""
     cache, T = s.cache, s.cache.lengths[0]
     phi_0 = cache.phi.forward(np.zeros(1))
-    slope = cache.phi.backward(np.ones(1), phi_0)  # φ'(0), of which the quotient is the limit where c is 0
+    slope = cache.phi.backward(np.ones(1), phi_0)  # φ'(0); o φ'(0) is the limit of the quotient where c is 0
     A, out = 0, np.zeros(T)
     for t in reversed(range(T)):
         c, o = cache.c[t + 1, 0], cache.o[t, 0]  # (H,) each
@@ -87,7 +87,7 @@ def memory(s: States) -> Array:
 
 
 def emptied(run: Run, lstms: Sequence[States]) -> Array:
-    """Compute the output of an LSTM or Bidirectional with every c_t replaced by 0, just before it is shown."""
+    """Compute the output of an LSTM or Bidirectional with every c_t replaced by 0, just before (4) of lstm.py."""
     h = []
     for s in lstms:
         every = (s.cache.o * s.cache.phi.forward(np.zeros(1))).swapaxes(0, 1)  # (1, T, H)

@@ -17,9 +17,9 @@ from minilstm.explain.trace import Trace, trace
 from minilstm.model import Sequential
 
 LOOK = """\
-A line for each word: the probability after it, the step that it makes in the logit, a bar for that step, and the units
-of the last LSTM whose c changes most, with the change. Below it, what each word adds to the whole, by several methods,
-which do not always agree.
+This prints a line for each word: the probability after it, the step by which it changes the logit, a bar for that step,
+and the units of the last LSTM whose c changes most, with the change. Below that, it prints how much each word adds to
+the whole logit, by several methods, which do not always agree.
 
 examples:
   python -m minilstm look model.safetensors 'The plot was dull, but the music was superb.'
@@ -37,7 +37,7 @@ examples:
 """
 
 BAR = 12  # columns for the largest step
-UNITS = 3  # that are named for each word
+UNITS = 3  # named for each word
 
 
 def add_commands(command: Callable[..., Any], count: Callable[[str], Any]) -> None:
@@ -45,12 +45,12 @@ def add_commands(command: Callable[..., Any], count: Callable[[str], Any]) -> No
     one: ArgumentParser = command(look, "show how a model reads a text, word by word", LOOK)
     one.add_argument("model", metavar="MODEL", help="a file that train saved")
     one.add_argument("text", metavar="TEXT", help="the text to read")
-    one.add_argument("--plot", metavar="FILE", help="draw gates, states and gradients in this file, such as look.png")
+    one.add_argument("--plot", metavar="FILE", help="save a plot of gates, states and gradients, such as look.png")
     one.add_argument("--untrained", action="store_true", help="use random weights instead, to compare")
-    other: ArgumentParser = command(page, "write a page in which to explore a model", PAGE)
+    other: ArgumentParser = command(page, "write an HTML page in which to explore a model", PAGE)
     other.add_argument("model", metavar="MODEL", help="a file that train saved")
     other.add_argument("-o", "--out", required=True, metavar="FILE", help="the page, such as page.html")
-    other.add_argument("--texts", metavar="FILE", help="texts to pick from: a table, JSON, or one text per line")
+    other.add_argument("--texts", metavar="FILE", help="texts to choose from: a table, JSON, or one text per line")
     other.add_argument("--words", type=count, metavar="N", help="keep only the N most frequent words (default: all)")
     other.add_argument("--compare", metavar="MODEL", help="a second model to show next to the first")
 

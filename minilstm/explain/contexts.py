@@ -16,13 +16,13 @@ BEST = 3  # contexts of each kind for a unit
 BATCH = 32  # texts that are run at a time
 AROUND = 2  # words read before the one that changed c_t
 
-Changes = dict[tuple[tuple[str, ...], int], float]  # how much the word at an index of some words changed c_t
+Changes = dict[tuple[tuple[str, ...], int], float]  # how much the word at an index of a context changed c_t
 
 
 def contexts(model: Sequential, texts: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """For each LSTM whose steps are words, find the contexts that raise and lower c_t of each unit most.
 
-    A list for each layer, by name, with an item for each unit: {"raises": [context, ...], "lowers": [...]}, the
+    Return a list for each layer, by name, with an item for each unit: {"raises": [context, ...], "lowers": [...]}, the
     largest change first. A context is {"words", "at", "change"}: the word words[at] changed c_t of the unit by that
     much. The units of a Bidirectional are those of the LSTM that reads forwards, then those of the other.
     """

@@ -323,7 +323,7 @@
           : null,
         make(
           "div",
-          { class: "words", role: "radiogroup", "aria-label": "The words of the text; arrow keys move", id: "words", keydown: moved },
+          { class: "words", role: "radiogroup", "aria-label": "The words of the text; arrow keys move between them", id: "words", keydown: moved },
           wordButtons(reading),
         ),
         make("div", { class: "row" }, button(playing ? "Pause" : "Play", play, { id: "play", disabled: words.length < 2 }), slider),
@@ -333,12 +333,12 @@
           ? make(
               "p",
               { class: "soft" },
-              `${missed} of ${tokens.length} words are struck through: ${[unknown ? `the model does not know ${unknown}` : "", missed > unknown ? `it reads only the last ${kept} words that it knows` : ""].filter(Boolean).join("; ")}.`,
+              `${missed} of ${tokens.length} words are struck through: ${[unknown ? `the model does not know ${unknown} of them` : "", missed > unknown ? `it reads only the last ${kept} words that it knows` : ""].filter(Boolean).join("; ")}.`,
             )
           : null,
         notes(
-          "Each word shows how much it changed the logit when it was read; a probability would hide changes near 0 % and 100 %.",
-          "That a word moved the prediction does not mean that it alone did: it may only complete what came before it. Delete words to find out.",
+          "The number under each word shows how much it changed the logit when it was read; the probability would hide changes near 0 % and 100 %.",
+          "That a word moved the prediction does not mean that it did so alone: it may only complete what came before it. Delete words to find out.",
         ),
       ]),
     );
@@ -391,7 +391,7 @@
     const best = p.indexOf(Math.max(...p));
     const label = labelOf(reading);
     const place = t < 0 ? "Before any word" : `After word ${t + 1} of ${reading.words.length}, ${quote(reading.words[t])}`;
-    const step = t < 0 ? "" : `, ${signed(after[reading.k] - reading.prefixes[t][reading.k])} by this word`;
+    const step = t < 0 ? "" : `, ${signed(after[reading.k] - reading.prefixes[t][reading.k])} from this word`;
     return `${place}: ${percent(p[best])} ${cut(reading.model.about.labels[best])}. Logit of ${cut(label)}: ${signed(after[reading.k])}${step}.`;
   }
 
@@ -464,7 +464,7 @@
   function drawStep(reading) {
     const run = runNow(reading);
     const [s, j, H] = [stepNow(reading, run), unitNow(run), run.cache.h.D];
-    if (s < 0) return [pickers(reading, run), make("p", "No step of this LSTM reads this word. Choose another one.")];
+    if (s < 0) return [pickers(reading, run), make("p", "No step of this LSTM reads this word. Choose another word.")];
     const { i, f, g, o, h, c, zx, zh } = run.cache;
     const of = (m, t = s) => row(m, t)[j];
     const b = reading.model.layers[run.n].weights[run.run ? `${run.run}.b` : "b"];
@@ -556,7 +556,7 @@
       make(
         "p",
         { class: "soft" },
-        `Units of ${run.name}, sorted by their part of the logit, ∂logit/∂h × h at the last step. A segment is what one word wrote into c and later words kept: + to the right, − to the left; the layer after it may read the unit with the other sign. If only a Dense layer follows, the parts and its bias add up to the logit. The number in parentheses is the step at which the word was read.`,
+        `Units of ${run.name}, sorted by their part of the logit, ∂logit/∂h × h at the last step. A segment is what one word wrote into c and later words kept: positive to the right, negative to the left; the layer after it may read the unit with the opposite sign. If only a Dense layer follows, the parts and its bias add up to the logit. The number in parentheses is the step at which the word was read.`,
       ),
       shown.map(({ j, wrote, c, h, part }) => {
         const order = wrote.map((_, s) => s).sort((a, b) => Math.abs(wrote[b]) - Math.abs(wrote[a]));
@@ -583,7 +583,7 @@
         ? make(
             "p",
             { class: "soft" },
-            `The other ${units.length - shown.length} units have ${signed(total(units.slice(16).map(({ part }) => part)))} of the logit.`,
+            `The other ${units.length - shown.length} units account for ${signed(total(units.slice(16).map(({ part }) => part)))} of the logit.`,
           )
         : null,
       notes(
@@ -658,7 +658,7 @@
       );
     });
     return [
-      make("p", t < 0 ? "This text has no words that the model reads." : `The word is ${quote(words[t])}; choose another one above.`),
+      make("p", t < 0 ? "This text has no words that the model reads." : `The current word is ${quote(words[t])}; choose another one above.`),
       make(
         "div",
         { class: "row" },
@@ -670,7 +670,7 @@
       make(
         "div",
         { class: "row" },
-        make("label", { for: "by" }, "Replace it by"),
+        make("label", { for: "by" }, "Replace it with"),
         other,
         button("Replace", () => other.value && to(words.toSpliced(t, 1, other.value)), { id: "replace", disabled: t < 0 }),
       ),
@@ -687,13 +687,13 @@
       make(
         "div",
         { class: "row" },
-        button("As before", () => set({ what: "" }), { id: "as-before" }),
+        button("Undo all changes", () => set({ what: "" }), { id: "as-before" }),
         button("Read the changed text", () => set({ text: changed, what: "", t: -1 }), { id: "keep" }),
       ),
       shown,
       notes(
         "A difference in the logit is what the model really does with the other text: it is an experiment, not an estimate.",
-        "Deleting a word makes a text that nobody may ever have written; the model may react to that, too.",
+        "Deleting a word makes a text that perhaps nobody has ever written; the model may react to that, too.",
       ),
     ];
   }
@@ -735,8 +735,8 @@
     return [
       shown,
       notes(
-        "Where the lines part, the models read something differently. Choose the other model above to see on the other screens why.",
-        "Two models trained from other random numbers differ, too, so a small difference says nothing about their architecture or texts.",
+        "Where the lines part, the models read something differently. To see why, choose the other model above and look at the other screens.",
+        "Two models trained with different random numbers differ, too, so a small difference says nothing about their architecture or texts.",
       ),
     ];
   }
@@ -803,9 +803,9 @@
             [`at ${quote(run.labels[s])}, step ${s + 1}`, "norm", `unit ${j}`],
             [
               ["∂logit/∂h", plain(dh[s]), signed(row(grads.dh, s)[j])],
-              ["  of it, through h: dz Uᵀ", plain(h_path[s]), signed(row(grads.dh_path, s)[j])],
+              ["  of which through h: dz Uᵀ", plain(h_path[s]), signed(row(grads.dh_path, s)[j])],
               ["∂logit/∂c", plain(dc[s]), signed(row(grads.dc, s)[j])],
-              ["  of it, through c: dc f", plain(c_path[s]), signed(row(grads.dc_path, s)[j])],
+              ["  of which through c: dc f", plain(c_path[s]), signed(row(grads.dc_path, s)[j])],
               ["∏ f of later steps, mean", plain(kept[s]), ""],
             ],
           ),
@@ -826,7 +826,7 @@
       checked,
       sourceOf("backward", "The lines of the library that compute this"),
       notes(
-        "Where a line falls steeply, earlier words could hardly be learned from: their gradient has vanished. It falls with the product of the forget gates; shift the bias and watch.",
+        "Where a line falls steeply, the model could hardly learn from earlier words: their gradient has vanished. It falls with the product of the forget gates; shift the bias and watch.",
         "A small gradient does not mean that a word had no effect. It says how the logit would change with a small change there, and a gate that is wide open or closed has no slope.",
       ),
     ];
@@ -885,7 +885,7 @@
         canvas,
         make(
           "figcaption",
-          `A row for each unit, 0 at the top, and a column for each step. The scale is fixed: ${signed(low)} is the colour of “−”, ${signed(high)} that of “+”; what is beyond has the colour of the end. The frames mark unit ${j} and the word of the state.`,
+          `There is a row for each unit, with unit 0 at the top, and a column for each step. The scale is fixed: ${signed(low)} has the colour of “−”, ${signed(high)} that of “+”, and numbers beyond have the colour of the nearer end. The frames mark unit ${j} and the current word.`,
         ),
       ),
       chart([{ name: `${show} of unit ${j}`, values, line: 0 }], {
@@ -901,18 +901,18 @@
         ? null
         : make(
             "p",
-            `At ${quote(run.labels[s])}: ${show} of unit ${j} is ${number(value(s, j))}${s > 0 ? `; it was ${number(value(s - 1, j))} one step before, so it changes by ${signed(value(s, j) - value(s - 1, j))}` : ""}.`,
+            `At ${quote(run.labels[s])}: ${show} of unit ${j} is ${number(value(s, j))}${s > 0 ? `; it was ${number(value(s - 1, j))} one step earlier, so it changes by ${signed(value(s, j) - value(s - 1, j))}` : ""}.`,
           ),
       context
         ? [
-            make("h3", `Words (bold) that raise c of unit ${j} most, after the words before them, in the texts that the page was written with`),
+            make("h3", `Words (bold) that raise c of unit ${j} most, shown with the words read before them, in the texts that the page was made with`),
             make("ul", context.raises.map(spoken)),
-            make("h3", "Words that lower c most"),
+            make("h3", "Words (bold) that lower c most"),
             make("ul", context.lowers.map(spoken)),
           ]
         : null,
       notes(
-        "A unit whose cell moves at the same kind of words in all contexts follows that kind of words.",
+        "A unit whose cell moves at the same kind of word in all contexts follows that kind of word.",
         "Most units follow several things at once, and what looks like a meaning may be one frequent word. Look at untrained weights, too: what looks the same there was not learned.",
       ),
     ];
@@ -944,7 +944,7 @@
     const fired = filterFirings(reading.model, reading.caches, reading.dys).sort((a, b) => Math.abs(b.part) - Math.abs(a.part));
     const words = (steps) => steps.map((s) => reading.words[s - reading.offset] ?? "(padding)").join(" ");
     return [
-      make("p", "Each filter of the first convolution looks at the same few words everywhere. Its part of the logit is Σ over places of y × ∂logit/∂y."),
+      make("p", "Each filter of the first convolution looks for the same pattern of a few words at every place. Its part of the logit is Σ over places of y × ∂logit/∂y."),
       table(
         ["filter", "strongest at", "y there", "part of the logit"],
         fired
@@ -969,9 +969,9 @@
   // ---- Which word did it ---------------------------------------------------------------------------------------------
 
   const METHODS = [
-    ["leave one out", (r) => leaveOneOut(r.model, r.ids, r.k), "the logit minus that of the text without the word; no sum must hold"],
-    ["gradient × input", (r) => at_once(gradientTimesInput(r.model, r.ids, r.k)), "the word vector times the slope at this text; no sum must hold"],
-    ["integrated gradients", (r) => integratedGradients(r.model, r.ids, r.k), "the word vector times the mean slope on the way from 0 to it; the sum is the logit minus that of word vectors of 0"],
+    ["leave one out", (r) => leaveOneOut(r.model, r.ids, r.k), "the logit minus that of the text without the word; the sum means nothing"],
+    ["gradient × input", (r) => at_once(gradientTimesInput(r.model, r.ids, r.k)), "the word vector times the slope at this text; the sum means nothing"],
+    ["integrated gradients", (r) => integratedGradients(r.model, r.ids, r.k), "the word vector times the mean slope on the way from 0 to it; the sum is the logit minus that for word vectors of 0"],
     ["memory account", (r) => at_once(memoryAccount(r.model, r.ids, r.k)), "what the word wrote and the last LSTM kept and showed; the sum is the logit minus that with empty cells, if the layers above are linear"],
   ];
   function* at_once(value) {
@@ -1012,7 +1012,7 @@
             ),
           ),
         ),
-        make("h3", "Rank correlation of each two"),
+        make("h3", "Rank correlation of each pair of methods"),
         table(
           ["", ...used.slice(1).map(({ name }) => name)],
           used
@@ -1033,11 +1033,11 @@
         (fraction) => (shown.firstChild.textContent = `Computing … ${Math.round(100 * fraction)} %`),
       );
     return [
-      make("p", `How much of the logit of ${quote(labelOf(reading))}, ${signed(reading.logits[reading.k])}, each word accounts for, by four methods.`),
+      make("p", `The table shows how much of the logit of ${quote(labelOf(reading))}, ${signed(reading.logits[reading.k])}, each word accounts for, by several methods.`),
       shown,
       notes(
         "Where the methods agree, the word matters. Only leaving it out is an experiment; the others are estimates from slopes or from the memory.",
-        "Do not rely on one method alone: late words look important to gradients. Compare with untrained weights, chosen above: a map that looks the same there explains nothing.",
+        "Do not rely on one method alone: gradients make late words look important. Compare with untrained weights, chosen above: a map that looks the same there explains nothing.",
       ),
     ];
   }
@@ -1061,7 +1061,7 @@
     { id: "memory", name: "Who wrote the memory", question: "Which words are in the memory at the end?", draw: drawMemory, if: hasLSTM },
     { id: "filters", name: "Filters", question: "Which filter fired where?", draw: drawFilters, if: hasFilters },
     { id: "whatif", name: "What if", question: "How would the model read another text?", draw: drawWhatIf },
-    { id: "models", name: "Two models", question: "Do the two models read alike?", draw: drawModels, if: () => models.other },
+    { id: "models", name: "Two models", question: "Do the two models read the text in the same way?", draw: drawModels, if: () => models.other },
     { id: "backwards", name: "Backwards", question: "How much gradient is left at the early words?", draw: drawBackwards, if: hasLSTM },
     { id: "units", name: "What a unit follows", question: "What does a unit follow?", draw: drawUnits, if: hasLSTM },
     { id: "words", name: "Which word decided", question: "Which word decided, and do the methods agree?", draw: drawWords },
@@ -1076,10 +1076,10 @@
     [{ t: -1 }, "Now it has read the whole text. Look for the words with the largest numbers. Arrow keys move from word to word."],
     [
       { screen: "step", t: -1 },
-      "Inside the LSTM, each unit has a memory cell c and three gates. These are the equations with the numbers of this word in place.",
+      "Inside the LSTM, each unit has a memory cell c and three gates. These are the equations with the numbers for this word filled in.",
     ],
     [{ screen: "step", t: 0 }, "At the first word there is no memory yet: what was kept is 0, and c is what was written."],
-    [{ screen: "memory" }, "At the end, each cell is a sum over the words: what each wrote, times how much every later forget gate kept."],
+    [{ screen: "memory" }, "At the end, each cell is a sum over the words: what each wrote, times how much of it every later forget gate kept."],
     [{ screen: "filters" }, "The convolution looks at a few words at a time. These are the places where each filter was strongest."],
     [{ screen: "whatif" }, "Change the text and see what the model really does. Delete the word that you think decides, or put “not” before it."],
     [
@@ -1090,9 +1090,9 @@
       { screen: "backwards", shift: -2 },
       "With the forget bias lowered by 2, the gates close, the memory fades, and the gradient of the early words vanishes.",
     ],
-    [{ screen: "units", shift: 0 }, "A row for each unit: some change at single words and stay. Choose one and read which words move it most."],
-    [{ screen: "words" }, "Four methods say how much each word did. They do not always agree, so do not rely on one of them alone."],
-    [{ screen: "words", reader: "untrained" }, "The same layers, untrained. Whatever looks as before in this table was not learned."],
+    [{ screen: "units", shift: 0 }, "There is a row for each unit. Some units change at single words and then stay. Choose one and read which words move it most."],
+    [{ screen: "words" }, "Several methods say how much each word contributed. They do not always agree, so do not rely on one of them alone."],
+    [{ screen: "words", reader: "untrained" }, "These are the same layers, untrained. Whatever looks the same as before in this table was not learned."],
   ];
   const tour = () => TOUR.filter(([patch]) => !patch.screen || screens().some(({ id }) => id === patch.screen));
 

@@ -1,10 +1,10 @@
 """The explorer page: one HTML file that holds a model, runs it in the browser, and shows what happens inside.
 
 The file needs no network and no server. Its weights are rounded to float16, or to float32 on request;
-:func:`page_model` is the model with these weights, whose :func:`minilstm.explain.trace.trace` has the page's numbers.
+:func:`page_model` is the model with these weights, whose :func:`minilstm.explain.trace.trace` gives the page's numbers.
 
 Labels, texts and words come from files that anybody may have written. They are escaped where they are embedded, the
-page shows them as text only, and its content security policy allows no code but its own and no request.
+page shows them as text only, and its content security policy allows no code but its own and no requests.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ def write_page(
     """Write a page that explains a model.
 
     Args:
-        model: a model that :func:`minilstm.explain.trace.trace` takes, of minilstm's own layers.
+        model: one that :func:`minilstm.explain.trace.trace` accepts, made of minilstm's own layers.
         path: the HTML file.
         texts: each a str, or a str and its label; None for those of the built-in corpus. The first 20 can be picked in
             the page, and the first 500 are searched for the words that each unit of an LSTM follows.
-        words: keep only the most frequent words, as many as this; the others are unknown in the page.
+        words: keep only this many of the most frequent words; the others are unknown in the page.
         compare: a second model to show next to the first.
         float32: round the weights to float32 instead of float16, which doubles the size.
 
     Raises:
-        TypeError: something of another kind, or a layer of your own, whose code the page does not have.
+        TypeError: an argument has the wrong type, or a layer is your own, so that the page lacks its code.
         ValueError: the model cannot be explained, or the page would have more than 20 MB of weights.
         OSError: the file cannot be written.
     """
@@ -130,7 +130,7 @@ def limited(tokenizer: Tokenizer, V: int) -> Tokenizer:
 
 
 def model_data(model: Sequential) -> dict[str, Any]:
-    """Describe a model in terms of JSON: its tokenizer, labels and layers, and where the weights of each are."""
+    """Describe a model as JSON: its tokenizer, labels and layers, and where the weights of each are."""
     reader, about, offset = Reader(model), saving.describe(model), 0
     layers = []
     for layer, item in zip(model.layers, about["layers"], strict=True):
@@ -184,7 +184,7 @@ def labelled(texts: Sequence[str | tuple[str, str]] | None) -> list[tuple[str, s
 
 
 def fill(data: dict[str, Any], weights: str) -> str:
-    """Put everything in the template, in one pass, so that nothing that is put in is taken for a placeholder."""
+    """Put everything into the template in one pass, so that nothing that is put in is taken for a placeholder."""
     folder = resources("minilstm.explain")
     css, engine, page = (folder.joinpath(name).read_text("utf-8") for name in ("page.css", "engine.js", "page.js"))
     styles, scripts = quoted_hashes(css), f"{quoted_hashes(engine)} {quoted_hashes(page)}"
@@ -199,6 +199,6 @@ def fill(data: dict[str, Any], weights: str) -> str:
 
 
 def quoted_hashes(text: str) -> str:
-    """Give the hash of a style or script for the content security policy."""
+    """Return the hash of a style or script for the content security policy."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

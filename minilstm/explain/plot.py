@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 RAISES, LOWERS = "#d55e00", "#0072b2"  # colours that remain distinct for colour-blind readers (Okabe & Ito 2008)
 METHODS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
-WORDS = 60  # at most in a picture; of a longer text the last ones
+WORDS = 60  # shown at most; the last ones of a longer text
 PANELS = {
     "i": "input gate: how much to write",
     "f": "forget gate: how much to keep",
@@ -25,15 +25,15 @@ PANELS = {
 
 
 def plot_trace(trace: Trace, path: str | os.PathLike[str] | None = None, lstm: str | None = None) -> Figure:
-    """Draw what happened while a model read a text, a column for each step.
+    """Draw what happened while a model read a text, with a column for each step.
 
-    Above, the logit after each word, and what each word adds to it by each attribution. Below, gates and cell of an
-    LSTM, a row for each unit, and the sizes of the gradients with respect to h_t and c_t on a logarithmic scale. Of a
-    text with more than 60 steps, the last 60 are shown.
+    At the top are the logit after each word, and what each word adds to it by each attribution. Below are the gates and
+    the cell of an LSTM, with a row for each unit, and the sizes of the gradients with respect to h_t and c_t, on a
+    logarithmic scale. For a text with more than 60 steps, the last 60 are shown.
 
     Args:
         trace: what :func:`minilstm.explain.trace.trace` returned.
-        path: a file to save the picture in; its ending determines the format.
+        path: a file to save the picture in; its extension determines the format.
         lstm: which of ``trace.lstms`` to show; None for the last.
 
     Raises:

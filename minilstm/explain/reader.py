@@ -1,4 +1,4 @@
-"""A classifier as it is explained: float64 copies of its layers, and its output before the last nonlinearity.
+"""A classifier in the form to be explained: float64 copies of its layers, without the last nonlinearity.
 
 What is explained is the **logit**, the number that the last sigmoid or softmax turns into a probability. Where a
 probability is close to 0 or 1, its gradient vanishes and hides which words count; that of the logit does not.
@@ -24,7 +24,7 @@ from minilstm.runs.saving import TOKENIZERS, call
 from minilstm.tools.validate import check_positive
 from minilstm.training import forward
 
-STEPS = 1 << 13  # of all texts that are run at a time, so that their caches need little memory
+STEPS = 1 << 13  # of all texts that are run at once, so that their caches need little memory
 
 
 class Word(NamedTuple):
@@ -40,11 +40,11 @@ class Reader:
 
     Args:
         model: begins with an Embedding, has a tokenizer, and gives one logit, or one for each class. Its metadata may
-            have "labels", and "maxlen", the number of words that it reads of a text, the last ones.
+            have "labels", and "maxlen": the model reads only that many words of a text, the last ones.
 
     Attributes:
         layers: float64 copies of the layers, without the last nonlinearity.
-        labels: of the classes; two where there is one logit, which is that of the second.
+        labels: those of the classes; two if there is one logit, which is that of the second class.
         maxlen: the number of ids that the model reads, the last ones, or None for all.
         padded: whether shorter texts are padded to ``maxlen``, with zeros before the text.
     """

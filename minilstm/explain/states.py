@@ -1,9 +1,9 @@
 """One run of a text through the layers, the LSTMs in it, and the gradients that reach each of their states.
 
 ``lstm_backward`` returns the gradients of the parameters, of x, and of the state before the first step. The states in
-between are the first states of shorter texts: run on a single step, it turns the gradients that reach h_t and c_t into
-those that reach h_{t-1} and c_{t-1}, along the two paths of (0'). What c_t receives from both, dc_t after (4'), comes
-back unchanged if the forget gate of that step is replaced by 1.
+between are the initial states of shorter texts: run on a single step, the function turns the gradients that reach h_t
+and c_t into those that reach h_{t-1} and c_{t-1}, along the two paths of (0'). What c_t receives from both, dc_t after
+(4'), comes back unchanged if the forget gate of that step is replaced by 1.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Trace:
         tokens: the word at each step, T of them; "" where a short text is padded.
         labels: those of the classes.
         target: the class whose logit is explained.
-        name: the label of this class; of a model with one output, the second.
+        name: the label of this class; for a model with one output, the second label.
         lstms: the names of the LSTMs, such as "lstm" or "bidirectional.forward".
         checks: for each attribution with a known sum, the sum and what it should be.
         arrays: by name, in float64:
@@ -52,8 +52,8 @@ class Trace:
             - leave_one_out, gradient_x_input, integrated_gradients and, where the steps of an LSTM are words, memory
               (T,): how much each word adds to the logit. See :mod:`minilstm.explain.attributions`.
 
-            An LSTM that reads backwards has its rows in the order of the text as well, so its step t was after t+1.
-            Of a convolution or pooling, and the LSTMs after it, a step is a window and not a word.
+            An LSTM that reads backwards has its rows in the order of the text as well, so step t came after step t+1.
+            In a convolution or pooling, and in the LSTMs after it, a step is a window and not a word.
     """
 
     text: str
@@ -118,12 +118,12 @@ def trace(model: Sequential, text: str, target: int | None = None, untrained_wei
 
     Args:
         model: begins with an Embedding and has a tokenizer, such as one that ``python -m minilstm train`` saved. All
-            layers of minilstm are understood, and your own.
+            layers of minilstm will do, and so will your own.
         text: what to read.
         target: the class to explain; None for the one predicted. A model with one output has one logit only, target 0.
         untrained_weights: read with random weights instead, to compare.
 
-    The cost is that of about 50 gradients, and of a prediction without each of the words; a second for 300 words.
+    The cost is that of about 50 gradients and of one prediction for each word left out: a second for 300 words.
 
     Raises:
         TypeError: ``model`` is not a Sequential, or ``text`` not a str.

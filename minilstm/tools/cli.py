@@ -36,7 +36,7 @@ DATA is one of
   imdb                 5,000 IMDB reviews, from $MINILSTM_DATA or downloaded once (84 MB)
   aclImdb_v1.tar.gz    the same, from your own archive or unpacked folder
   builtin              made-up reviews; no network needed
-  reviews.csv          your own, also .tsv, with columns "text" and "label", or as the options say
+  reviews.csv          your own, also .tsv, with columns "text" and "label", or those that the options name
   reviews.jsonl        an object with "text" and "label" on each line, or .json, a list of them
   reviews/             a folder with a sub-folder of .txt files for each label
   -                    standard input: a table or JSON
@@ -53,7 +53,7 @@ examples:
 """
 
 EVALUATE = """\
-DATA is as for train; of imdb and builtin, the test part is used. The labels must be those of the model.
+DATA is as for train; for imdb and builtin, the test part is used. The labels must be those of the model.
 
 examples:
   python -m minilstm evaluate model.safetensors builtin
@@ -70,7 +70,7 @@ examples:
   python -m minilstm predict mails.safetensors --file new_mails.csv --text-column body
   cat reviews.txt | python -m minilstm predict model.safetensors
   python -m minilstm predict model.safetensors reviews.csv --out predictions.csv
-      read a file, and write each text with its label and the probabilities of all labels to another
+      read one file, and write each text with its label and the probabilities of all labels to another
 """
 
 GRADCHECK = """\
@@ -156,7 +156,7 @@ def make_parser() -> Parser:
 
     train = command(commands.train, "train a model on labelled texts and save it", TRAIN)
     add_data(train)
-    train.add_argument("--out", required=True, metavar="FILE", help="the model file; its name ends in .safetensors")
+    train.add_argument("--out", required=True, metavar="FILE", help="the model file; its name must end in .safetensors")
     train.add_argument("--model", choices=architectures.NAMES, default="lstm", help="architecture (default: lstm)")
 
     def add(option: str, kind: Callable[[str], Any], text: str, default: Any = None) -> None:
@@ -164,16 +164,16 @@ def make_parser() -> Parser:
         usual = default or ", ".join(f"{data} {values[key]}" for data, values in settings.SETTINGS.items())
         train.add_argument(f"--{option}", type=kind, default=default, metavar="N", help=f"{text} (default: {usual})")
 
-    add("epochs", number(int, 1), "passes over the texts; the more texts of your own, the fewer")
+    add("epochs", number(int, 1), "passes over the texts; fewer if you have many texts of your own")
     add("vocab-size", number(int, 2), "vocabulary size; for your own texts, half their number")
     add("maxlen", number(int, 1), "maximum text length in tokens; the last ones are kept")
     add("embedding-dims", number(int, 1), "embedding size", 32)
     add("hidden-dims", number(int, 1), "LSTM units", 64)
-    add("word-dropout", number(float, 0, 1), "fraction of tokens dropped in training; more for few texts")
+    add("word-dropout", number(float, 0, 1), "fraction of tokens dropped in training; more if there are few texts")
     add("dropout", number(float, 0, 1), "dropout rate before the last layer")
     add("batch-size", number(int, 1), "batch size", 32)
     add("learning-rate", number(float, 1e-12), "RMSprop learning rate at its peak")
-    balanced = "repeat the texts of rare labels, so that all labels count alike"
+    balanced = "repeat the texts of rare labels, so that all labels count equally"
     train.add_argument("--class-weights", choices=["balanced"], help=balanced)
 
     train.add_argument("--checkpoint", metavar="FILE", help="checkpoint file for resuming")
@@ -187,7 +187,7 @@ def make_parser() -> Parser:
 
     predict = command(commands.predict, "classify texts", PREDICT)
     predict.add_argument("model", metavar="MODEL", help="a file that train saved")
-    text = "a text, or with --out a file (default: standard input, one text per line)"
+    text = "a text, or, with --out, a file of texts (default: standard input, one text per line)"
     predict.add_argument("text", nargs="*", metavar="TEXT", help=text)
     predict.add_argument("--file", metavar="FILE", help="read texts from a file: a table, JSON, or one text per line")
     add_format(predict)
@@ -221,7 +221,7 @@ def add_data(parser: Parser) -> None:
     parser.add_argument("data", metavar="DATA", help="imdb, builtin, or your own file or folder")
     add_format(parser)
     parser.add_argument("--label-column", default="label", metavar="NAME", help="column of labels (default: label)")
-    parser.add_argument("--reviews", type=number(int, 4), metavar="N", help="of imdb or builtin (default: 5000)")
+    parser.add_argument("--reviews", type=number(int, 4), metavar="N", help="texts of imdb or builtin (default: 5000)")
     parser.add_argument("--seed", type=number(int, 0), default=0, metavar="N", help="random seed (default: 0)")
 
 
@@ -229,7 +229,7 @@ def add_format(parser: Parser) -> None:
     """Add the options that describe the file format."""
     parser.add_argument("--text-column", default="text", metavar="NAME", help="column with the texts (default: text)")
     parser.add_argument("--delimiter", metavar="CHAR", help="column separator, such as ';' or tab (default: detect)")
-    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="such as cp1252 (default: utf-8)")
+    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="encoding, such as cp1252 (default: utf-8)")
 
 
 def number(kind: type[int] | type[float], low: float, high: float = 1e9) -> Callable[[str], float]:

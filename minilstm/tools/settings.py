@@ -20,9 +20,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def settings_for(kind: str, N: int) -> dict[str, Any]:
     """Return the default settings for N texts of a kind.
 
-    A model learns by heart what occurs in one or two texts only. So the fewer texts of your own there are, the fewer
-    words are known, half as many as texts, and the more of them are dropped during training. These rules were chosen
-    on parts of the training texts in Chinese, Korean, Thai and English.
+    A model overfits to words that occur in only one or two texts. So with fewer texts of your own, the vocabulary is
+    smaller, half as many words as texts, and more words are dropped during training. These rules were chosen on parts
+    of the training texts in Chinese, Korean, Thai and English.
     """
     if kind != "own":
         return SETTINGS[kind]
