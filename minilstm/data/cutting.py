@@ -95,4 +95,4 @@ def choose_level(texts: Sequence[str], lower: bool) -> tuple[str, str]:
         return "pair", f"pairs of characters, since {unknown:.0%} of the words of held-out texts are unknown"
     if special > total:
         return "script", "pairs of characters where a script puts no spaces between words, and words elsewhere"
-    return "script", f"words; {unknown:.0%} of those of held-out texts are unknown"
+    return "script", f"words; {unknown:.0%} of those in held-out texts are unknown"

@@ -89,7 +89,7 @@ def test_auto_takes_words_for_english_and_says_why():
     texts = [" ".join(f"word{int(rng.expovariate(0.01))}" for _ in range(100)) for _ in range(100)]
     tokenizer = fitted(texts, level="auto")
     assert tokenizer.level == "script"
-    assert tokenizer.reason == "words; 1% of those of held-out texts are unknown"
+    assert tokenizer.reason == "words; 1% of those in held-out texts are unknown"
 
 
 def test_auto_takes_pairs_where_too_many_words_of_held_out_texts_are_unknown():
