@@ -74,7 +74,7 @@ def write_page(
         fit = int(max(0, rows - (size - LARGEST) * 3 / 4 / dtype.itemsize / D) / len(models))
         smaller = f"words={fit // 1000 * 1000}, on the command line --words" if fit >= 1000 else "a smaller model"
         raise ValueError(
-            f"the weights would take {size / 1e6:.0f} MB in the page, but at most {LARGEST / 1e6:.0f} fit; use {smaller}"
+            f"the weights would take {size / 1e6:.0f} MB in the page, where {LARGEST / 1e6:.0f} fit; use {smaller}"
         )
     pairs = labelled(texts)
     data, *others = [model_data(m) for m in models]

@@ -225,7 +225,7 @@ def big(V, D):
 def test_a_model_that_is_too_large_is_refused_with_its_size_and_a_remedy_that_works(tmp_path, monkeypatch):
     monkeypatch.setattr(page_file, "LARGEST", 400_000)
     model, path = big(5000, 40), tmp_path / "page.html"
-    message = r"the weights would take 1 MB in the page, but at most 0 fit; use words=3000, on the command line --words"
+    message = r"the weights would take 1 MB in the page, where 0 fit; use words=3000, on the command line --words"
     with pytest.raises(ValueError, match=message):
         write_page(model, path, texts=[])
     assert not path.exists()
