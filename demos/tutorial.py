@@ -92,7 +92,13 @@ def main() -> None:
     mistakes = ("texts_to_matrix", "sigmoid")
     add("--mistake", choices=mistakes, action="append", default=[], help="make this mistake; give it twice for both")
     add("--data", metavar="PATH", help="IMDB archive or folder, or 'builtin' (default: $MINILSTM_DATA, else download)")
-    add("--reviews", type=number(int, 20), default=5000, metavar="N", help="training reviews, and test reviews")
+    add(
+        "--reviews",
+        type=number(int, 20),
+        default=5000,
+        metavar="N",
+        help="training reviews, and test reviews (default: 5000)",
+    )
     add("--epochs", type=number(int, 1), default=6, metavar="N", help="passes over the reviews (default: 6)")
     add("--seed", type=number(int, 0), default=0, metavar="N", help="random seed (default: 0)")
     config = parser.parse_args()
