@@ -1124,17 +1124,15 @@
     const spoken = () => (byId("live").textContent = answer(reading));
     drawTour();
     drawRead(reading);
-    if (reading.prefixes) spoken();
-    else {
-      work("prefixes", both(reading), () => {
-        const focus = document.activeElement?.id;
-        byId("words").replaceChildren(...wordButtons(reading));
-        byId("answer").textContent = answer(reading);
-        byId("curve").replaceChildren(curve(reading));
-        if (focus?.startsWith("word-")) byId(focus)?.focus();
-        spoken();
-      });
-    }
+    const fresh = () => {
+      const focus = document.activeElement?.id;
+      byId("words").replaceChildren(...wordButtons(reading));
+      byId("answer").textContent = answer(reading);
+      byId("curve").replaceChildren(curve(reading));
+      if (focus?.startsWith("word-")) byId(focus)?.focus();
+      spoken();
+    };
+    work("prefixes", both(reading), reading.prefixes ? spoken : fresh); // in any case, so that an older job ends
     const screen = screens().find(({ id }) => id === state.screen) ?? screens()[0];
     byId("screens").replaceChildren(
       ...screens().map(({ id, name }) =>

@@ -313,6 +313,17 @@ def test_each_of_two_models_has_the_screens_of_its_own_layers(page_for):
         assert hidden not in buttons
 
 
+def test_predictions_that_come_late_do_not_replace_those_of_the_model_that_is_shown(page_for):
+    model = make_model("bidirectional")
+    model.metadata["maxlen"] = 600
+    page = page_for(model, texts=["w1 w2 w3 w4 w5 w6 w7 w8 w9 " * 60]).open()
+    first = page.text("words")
+    script = "const r = document.getElementById('reader'); r.value = reader; r.dispatchEvent(new Event('change'))"
+    page.run(f"for (const reader of ['untrained', 'trained']) {{ {script} }}")
+    time.sleep(1)
+    assert page.text("words") == first
+
+
 def lower_the_forget_bias(model):
     b = model.layers[1].params["b"]
     b[len(b) // 4 : len(b) // 2] -= 2
