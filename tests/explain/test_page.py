@@ -15,8 +15,9 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from test_engine import LIMIT, TEXTS, expected, worst
-from v8 import STUDY, as_array, bodies, make_model
+from v8 import STUDY, V, as_array, bodies, make_model
 
+from minilstm import Tokenizer
 from minilstm.explain.page import page_model, write_page
 from minilstm.explain.trace import trace
 
@@ -322,6 +323,16 @@ def test_predictions_that_come_late_do_not_replace_those_of_the_model_that_is_sh
     page.run(f"for (const reader of ['untrained', 'trained']) {{ {script} }}")
     time.sleep(1)
     assert page.text("words") == first
+
+
+@pytest.mark.parametrize("level", ["script", "pair", "char"])
+def test_a_text_that_is_not_changed_makes_no_difference(page_for, level):
+    text, model = "w1 w3  what 这部电影 w3", make_model("lstm")
+    model.tokenizer = Tokenizer(num_words=V, level=level)
+    model.tokenizer.fit_on_texts([text])
+    page = page_for(model, texts=[text]).open(screen="whatif")
+    assert "difference0" in page.text("screen")
+    assert page.log()[0] == []
 
 
 def lower_the_forget_bias(model):
