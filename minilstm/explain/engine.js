@@ -108,7 +108,7 @@ function lstmForward(x, W, U, b, activation, recurrentActivation, nudge, product
     const known = x.ids && products.get(x.ids[t]);
     if (known) zx_t.set(x.scale === undefined ? known : known.map((v) => v * x.scale));
     else addProduct(zx_t, row(x, t), W); // (1), x_t W
-    if (x.ids && !known) products.set(x.ids[t], zx_t);
+    if (x.ids && !known && x.scale === undefined) products.set(x.ids[t], zx_t);
     addProduct(zh_t, row(h, t), U); // (1), h_{t-1} U
     for (let j = 0, k = t * H; j < H; j++, k++) {
       i.a[k] = sigma.forward(zx_t[j] + zh_t[j] + b[j]); // (2)

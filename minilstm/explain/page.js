@@ -625,15 +625,17 @@
   // ---- What if -------------------------------------------------------------------------------------------------------
 
   function drawWhatIf(reading) {
-    const { words } = reading;
+    const { words, model } = reading;
+    const { level = "word", split } = model.about.tokenizer;
+    const separator = level === "word" ? split : " ";
     const t = wordNow(reading);
-    const changed = state.what || words.join(" ");
-    const separator = about.tokenizer.split;
+    const whole = level === "pair" || level === "char"; // put together, such tokens would be cut into others
+    const changed = state.what || (whole ? state.text : words.join(separator));
     const to = (list) => set({ what: list.join(separator) || separator });
     const typed = make("textarea", { id: "what", rows: 3, maxlength: 20000, spellcheck: "false", change: () => set({ what: typed.value }) });
     typed.value = changed;
     const other = make("input", { id: "by", "aria-label": "another word", size: 12, value: "" });
-    const knows = (word) => reading.model.ids.has(word);
+    const knows = (word) => !whole && model.ids.has(word);
     const after = readingOf(changed);
     const presets = [
       ["not good", "not bad"],
@@ -658,22 +660,26 @@
       );
     });
     return [
-      make("p", t < 0 ? "This text has no words that the model reads." : `The current word is ${quote(words[t])}; choose another one above.`),
-      make(
-        "div",
-        { class: "row" },
-        button("Delete it", () => to(words.toSpliced(t, 1)), { id: "delete", disabled: t < 0 }),
-        button("Swap it with the next", () => to(words.toSpliced(t, 2, words[t + 1], words[t])), { id: "swap", disabled: t + 1 >= words.length }),
-        knows("not") ? button("Put “not” before it", () => to(words.toSpliced(t, 0, "not")), { id: "negate", disabled: t < 0 }) : null,
-        button("Reverse the order", () => to(words.toReversed()), { id: "reverse" }),
-      ),
-      make(
-        "div",
-        { class: "row" },
-        make("label", { for: "by" }, "Replace it with"),
-        other,
-        button("Replace", () => other.value && to(words.toSpliced(t, 1, other.value)), { id: "replace", disabled: t < 0 }),
-      ),
+      whole
+        ? make("p", "The tokens of this model are pieces of words, so type the changed text below.")
+        : [
+            make("p", t < 0 ? "This text has no words that the model reads." : `The current word is ${quote(words[t])}; choose another one above.`),
+            make(
+              "div",
+              { class: "row" },
+              button("Delete it", () => to(words.toSpliced(t, 1)), { id: "delete", disabled: t < 0 }),
+              button("Swap it with the next", () => to(words.toSpliced(t, 2, words[t + 1], words[t])), { id: "swap", disabled: t + 1 >= words.length }),
+              knows("not") ? button("Put “not” before it", () => to(words.toSpliced(t, 0, "not")), { id: "negate", disabled: t < 0 }) : null,
+              button("Reverse the order", () => to(words.toReversed()), { id: "reverse" }),
+            ),
+            make(
+              "div",
+              { class: "row" },
+              make("label", { for: "by" }, "Replace it with"),
+              other,
+              button("Replace", () => other.value && to(words.toSpliced(t, 1, other.value)), { id: "replace", disabled: t < 0 }),
+            ),
+          ],
       presets.length
         ? make(
             "div",
@@ -682,7 +688,7 @@
             presets.map(([a, b], n) => button(`${quote(a)} and ${quote(b)}`, () => set({ text: a, what: b, t: -1 }), { id: `preset-${n}` })),
           )
         : null,
-      make("label", { for: "what" }, "The changed text, without the words that the model does not read:"),
+      make("label", { for: "what" }, whole ? "The changed text:" : "The changed text, without the words that the model does not read:"),
       typed,
       make(
         "div",
@@ -1124,17 +1130,15 @@
     const spoken = () => (byId("live").textContent = answer(reading));
     drawTour();
     drawRead(reading);
-    if (reading.prefixes) spoken();
-    else {
-      work("prefixes", both(reading), () => {
-        const focus = document.activeElement?.id;
-        byId("words").replaceChildren(...wordButtons(reading));
-        byId("answer").textContent = answer(reading);
-        byId("curve").replaceChildren(curve(reading));
-        if (focus?.startsWith("word-")) byId(focus)?.focus();
-        spoken();
-      });
-    }
+    const fresh = () => {
+      const focus = document.activeElement?.id;
+      byId("words").replaceChildren(...wordButtons(reading));
+      byId("answer").textContent = answer(reading);
+      byId("curve").replaceChildren(curve(reading));
+      if (focus?.startsWith("word-")) byId(focus)?.focus();
+      spoken();
+    };
+    work("prefixes", both(reading), reading.prefixes ? spoken : fresh); // in any case, so that an older job ends
     const screen = screens().find(({ id }) => id === state.screen) ?? screens()[0];
     byId("screens").replaceChildren(
       ...screens().map(({ id, name }) =>

@@ -96,6 +96,16 @@ def test_a_gradient_equals_its_finite_difference(name, kind):
         assert lstm[f"d{kind}"][2][1] == pytest.approx(difference, rel=1e-5, abs=1e-8)
 
 
+def test_words_with_equal_vectors_do_not_share_what_was_kept_of_a_scaled_one():
+    model = make_model("lstm")
+    E = model.layers[0].params["E"]
+    E[5] = E[6]
+    engine = Engine(model)
+    engine.v8.eval("forward(model, [5])")  # the next text reads as this one, so its step is copied
+    got = json.loads(engine.v8.eval("JSON.stringify(finish(integratedGradients(model, [6], 0)))"))
+    assert worst(got, Reference(model).study([6], 0)["integrated_gradients"])[0] <= LIMIT
+
+
 BUGS = {
     "the gates f and g change places": ("g.a[k] = phi.forward(zx_t[2 * H + j] +", "g.a[k] = phi.forward(zx_t[H + j] +"),
     "σ for φ in the candidate": ("g.a[k] = phi.forward", "g.a[k] = sigma.forward"),

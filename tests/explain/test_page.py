@@ -15,8 +15,9 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 from test_engine import LIMIT, TEXTS, expected, worst
-from v8 import STUDY, as_array, bodies, make_model
+from v8 import STUDY, V, as_array, bodies, make_model
 
+from minilstm import Tokenizer
 from minilstm.explain.page import page_model, write_page
 from minilstm.explain.trace import trace
 
@@ -311,6 +312,27 @@ def test_each_of_two_models_has_the_screens_of_its_own_layers(page_for):
         buttons = page.run("return [...document.querySelectorAll('#screens button')].map((one) => one.id)")
         assert shown in buttons
         assert hidden not in buttons
+
+
+def test_predictions_that_come_late_do_not_replace_those_of_the_model_that_is_shown(page_for):
+    model = make_model("bidirectional")
+    model.metadata["maxlen"] = 600
+    page = page_for(model, texts=["w1 w2 w3 w4 w5 w6 w7 w8 w9 " * 60]).open()
+    first = page.text("words")
+    script = "const r = document.getElementById('reader'); r.value = reader; r.dispatchEvent(new Event('change'))"
+    page.run(f"for (const reader of ['untrained', 'trained']) {{ {script} }}")
+    time.sleep(1)
+    assert page.text("words") == first
+
+
+@pytest.mark.parametrize("level", ["script", "pair", "char"])
+def test_a_text_that_is_not_changed_makes_no_difference(page_for, level):
+    text, model = "w1 w3  what 这部电影 w3", make_model("lstm")
+    model.tokenizer = Tokenizer(num_words=V, level=level)
+    model.tokenizer.fit_on_texts([text])
+    page = page_for(model, texts=[text]).open(screen="whatif")
+    assert "difference0" in page.text("screen")
+    assert page.log()[0] == []
 
 
 def lower_the_forget_bias(model):
