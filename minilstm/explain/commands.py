@@ -52,7 +52,7 @@ def add_commands(command: Callable[..., Any], count: Callable[[str], Any]) -> No
     other.add_argument("-o", "--out", required=True, metavar="FILE", help="the page, such as page.html")
     other.add_argument("--texts", metavar="FILE", help="texts to choose from: a table, JSON, or one text per line")
     other.add_argument("--words", type=count, metavar="N", help="keep only the N most frequent words (default: all)")
-    other.add_argument("--compare", metavar="MODEL", help="a second model to show next to the first")
+    other.add_argument("--compare", metavar="MODEL", help="a second model with the same labels, to compare")
 
 
 def look(options: Namespace) -> int:

@@ -57,7 +57,7 @@ def write_page(
         texts: each a str, or a str and its label; None for those of the built-in corpus. The first 20 can be picked in
             the page, and the first 500 are searched for the words that each unit of an LSTM follows.
         words: keep only this many of the most frequent words; the others are unknown in the page.
-        compare: a second model to show next to the first.
+        compare: a second model with the same labels, to show next to the first.
         float32: round the weights to float32 instead of float16, which doubles the size.
 
     Raises:
@@ -66,6 +66,9 @@ def write_page(
         OSError: the file cannot be written.
     """
     models = [page_model(m, words, float32) for m in (model, compare) if m is not None]
+    labels = [Reader(m).labels for m in models]
+    if labels[0] != labels[-1]:
+        raise ValueError(f"compare has labels {labels[-1]}, expected those of model, {labels[0]}, in the same order")
     dtype = np.dtype("<f4" if float32 else "<f2")
     size = -(-sum(p.size for m in models for p in m.params.values()) * dtype.itemsize // 3) * 4
     if size > LARGEST:

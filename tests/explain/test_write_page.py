@@ -277,6 +277,14 @@ def test_a_wrong_argument_is_an_error_that_says_what_is_expected(arguments, erro
         write_page(make("lstm"), tmp_path / "page.html", **arguments)
 
 
+def test_a_second_model_with_other_labels_is_refused(tmp_path):
+    other = make("lstm")
+    other.metadata["labels"] = ["positive", "negative"]
+    message = r"compare has labels \['positive', 'negative'\], expected those of model, .*, in the same order"
+    with pytest.raises(ValueError, match=message):
+        write_page(make("lstm"), tmp_path / "page.html", texts=[], compare=other)
+
+
 @pytest.fixture
 def model_file(tmp_path):
     path = tmp_path / "model.safetensors"
