@@ -641,7 +641,7 @@
       ["not good", "not bad"],
       ["good not bad", "bad not good"],
     ].filter((pair) => pair.every((text) => text.split(" ").every(knows)));
-    const shown = make("div", "…");
+    const shown = make("div", "Computing …");
     work("what if", both(reading, after), () => {
       const [p, q] = [reading, after].map(({ logits }) => chance(reading, logits));
       const difference = after.logits[reading.k] - reading.logits[reading.k];
