@@ -262,7 +262,7 @@ def test_texts_of_unknown_or_single_tokens_are_noted(tmp_path, capsys):
     out = tmp_path / "m.safetensors"
     assert cli.main(["train", str(tmp_path / "r.csv"), "--out", str(out), "--epochs", "1", *SMALL]) == 0
     err = capsys.readouterr().err
-    assert "minilstm train: most texts to train on are a single token" in err
+    assert "minilstm train: most texts to train on consist of a single token" in err
     assert "2 of 2 held-out texts contain no known words, so the model sees them as empty" in err
     (tmp_path / "r.csv").write_text("text,label\n,pos\nw0 w1 w2 y y y y,pos\n", encoding="utf-8")
     assert cli.main(["evaluate", str(out), str(tmp_path / "r.csv")]) == 0

@@ -303,7 +303,7 @@ def regression(optimizer, scale=1.0, *layers):
 
 def test_a_huge_learning_rate_stops_with_step_layer_cause_and_remedy():
     message = stopped(*regression(SGD(1e6)), epochs=9)
-    assert re.match(r"epoch 1, batch \d: (in the forward pass, dense|the loss of what dense)", message)
+    assert re.match(r"epoch 1, batch \d: (in the forward pass, dense|the loss of the output of dense)", message)
     assert re.search(r"Weights go up to .*e\+.*the learning rate, 1e\+06, is too high; try a tenth of it", message)
     assert message.endswith("give the optimiser global_clipnorm=1.0")
 

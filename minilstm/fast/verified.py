@@ -62,7 +62,7 @@ def reach(roots: Roots) -> dict[str, str]:
 def follow(where: str, value: Any, owner: type[Any] | None, found: dict[str, str]) -> None:
     """Add a value, found under the name ``where``, as a method of ``owner`` if it is one, and everything it reaches.
 
-    What each name in a function stands for counts too, so two functions that change places are noticed, and so is
+    What each name in a function refers to counts too, so two functions that swap places are noticed, and so is
     another module under the name ``np``; and so do the values of its defaults.
     """
     value = unwrapped(value)

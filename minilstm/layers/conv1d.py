@@ -37,8 +37,8 @@ class Conv1DCache(NamedTuple):
     y: Array  # (B, T_out, F)
     W: Array  # (K, D, F)
     lengths: Lengths  # (B,) or None
-    T: int
-    windows: Windows
+    T: int  # steps of x, with padding
+    windows: Windows  # their geometry
     phi: Activation  # φ
 
 

@@ -44,7 +44,7 @@ def embedding_forward(x: Array, E: Array, lengths: Lengths, m: Array) -> tuple[A
 
 
 def embedding_backward(dy: Array, cache: EmbeddingCache) -> tuple[None, Arrays]:
-    """Add up (1'): dy (B, T, D) to dE (V, D). There is no dx. Cost: B T D additions."""
+    """Add up (1'): dy (B, T, D) to dE (V, D). Ids have no gradient. Cost: B T D additions."""
     x, E, m, lengths = cache
     dE = np.zeros_like(E)  # (V, D)
     np.add.at(dE, x, zero_padding(dy, lengths) * m[x])  # (1'); dE[x] += ... would count a repeated word once

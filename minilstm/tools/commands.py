@@ -85,8 +85,8 @@ def train(options: Namespace) -> int:
     if options.checkpoint:
         callbacks.append(ModelCheckpoint(options.checkpoint, options.save_every, options.resume))
     x, x_held = encode(model, texts), encode(model, held_texts)
-    note_unread("train", model, texts, "texts to train on")
-    note_unread("train", model, held_texts, "held-out texts")
+    note_unread("train", model, texts, x, "texts to train on")
+    note_unread("train", model, held_texts, x_held, "held-out texts")
     held_data, y_train = (x_held, y[held_out]), y[~held_out]
     if options.class_weights:  # repeat the texts of rare labels
         order = np.repeat(
@@ -152,7 +152,7 @@ def evaluate(options: Namespace) -> int:
     y = class_numbers(rows, labels)  # (N,)
     texts = [row.text for row in rows]
     x = encode(model, texts)
-    note_unread("evaluate", model, texts, "texts")
+    note_unread("evaluate", model, texts, x, "texts")
     p = probabilities(model, x)  # (N, K)
     confusion = np.zeros((len(labels), len(labels)), int)  # (K, K): true label, predicted label
     np.add.at(confusion, (y, p.argmax(axis=1)), 1)
@@ -287,22 +287,20 @@ def notes(command: str) -> Iterator[None]:
         note(command, printable(str(warning.message)))
 
 
-def note_unread(command: str, model: Sequential, texts: Sequence[str], name: str) -> None:
-    """Print a note to stderr if too few tokens of the texts are known."""
-    every = copy.copy(model.tokenizer)
-    assert every is not None
-    known = np.array([len(ids) for ids in every.texts_to_sequences(texts)])  # (N,)
-    every.oov_token = every.oov_token or "?"  # the tokens that are left out are counted, too
-    total = np.array([len(ids) for ids in every.texts_to_sequences(texts)])  # (N,)
-    if empty := np.count_nonzero(known == 0):
+def note_unread(command: str, model: Sequential, texts: Sequence[str], x: Any, name: str) -> None:
+    """Print a note to stderr if too few tokens of the texts are known, whose ids are x; a sample is enough to tell."""
+    if empty := sum(not any(ids) for ids in x):
         note(command, f"{empty} of {len(texts)} {name} contain no known words, so the model sees them as empty")
+    every, sample = copy.copy(model.tokenizer), texts[:: len(texts) // 1000 or 1]
+    assert every is not None
+    known = sum(map(len, every.texts_to_sequences(sample)))
+    every.oov_token = every.oov_token or "?"  # the tokens that are left out are counted, too
+    total = np.array([len(ids) for ids in every.texts_to_sequences(sample)])  # (N,)
     if np.mean(total <= 1) > 0.5:
-        note(command, f"most {name} are a single token, so their words and characters cannot be told apart")
-    elif known.sum() < 0.5 * total.sum():
-        fraction = 1 - known.sum() / total.sum()
-        note(
-            command, f"{fraction:.0%} of the tokens of the {name} are unknown; try a larger --vocab-size, or more texts"
-        )
+        note(command, f"most {name} consist of a single token, so the model cannot see the words in them")
+    elif known < 0.5 * total.sum():
+        unknown = f"{1 - known / total.sum():.0%} of the tokens of the {name} are unknown"
+        note(command, f"{unknown}; try a larger --vocab-size, or more texts")
 
 
 def note(command: str, text: str) -> None:
