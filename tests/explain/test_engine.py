@@ -125,6 +125,7 @@ BUGS = {
     "leave one out leaves out the next word": ("ids.toSpliced(t, 1)", "ids.toSpliced(t + 1, 1)"),
     "the memory account forgets the forget gate": ("A *= f.a[at];", ""),
     "weights are twice as large": ("exponent - 15", "exponent - 14"),
+    "a first step that differs is copied from the run before": ("let start = 0;", "let start = before && T ? 1 : 0;"),
 }  # fmt: skip
 
 
